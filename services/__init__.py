@@ -1,0 +1,1 @@
+"""Parley's server side. The folders are the map: see docs/architecture.md."""

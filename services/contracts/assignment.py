@@ -1,0 +1,56 @@
+"""What edge and dialogue workers say to each other about who holds a session."""
+
+from typing import Literal
+
+import msgspec
+
+from services.contracts.settings import SettingsPatch
+
+
+class Attach(msgspec.Struct, frozen=True, kw_only=True):
+    """Request on `subjects.ASSIGN` (a worker is wanted) or `subjects.attach(sid)` (its holder is wanted)."""
+
+    sid: str
+    token: str
+    """Told to the client in `ready`; the edge has checked it on resume."""
+    resume: bool
+    last_sequence: int = 0
+    epoch: int = 0
+    """With `resume`: the epoch of the connection that was lost, 0 when not known."""
+    settings: SettingsPatch = SettingsPatch()
+    client: str = ""
+
+
+class Attached(msgspec.Struct, frozen=True, kw_only=True):
+    """The reply. `busy`: ask another worker. `unknown`: a resume of a session that nobody remembers."""
+
+    status: Literal["ok", "busy", "unknown"]
+    wid: str = ""
+    epoch: int = 0
+    """Messages of older epochs are dropped by whoever gets them."""
+
+
+class Beat(msgspec.Struct, frozen=True, kw_only=True):
+    """Published every 500 ms by each worker; one that has not been heard for 2 s is taken for lost."""
+
+    wid: str
+    slots: int
+    active: int
+    draining: bool = False
+    leaving: bool = False
+    """The last beat of a worker that stops in order."""
+
+
+BEAT_SECONDS = 0.5
+LOST_AFTER_SECONDS = 2.0
+
+
+class Control(msgspec.Struct, frozen=True, kw_only=True):
+    """Payload of a frame of Kind.CONTROL.
+
+    To the worker: `detached` (the browser's connection is gone).
+    To the edge: `close` (end this connection with `code` as an errors.Code).
+    """
+
+    verb: Literal["detached", "close"]
+    code: str = ""

@@ -1,0 +1,60 @@
+"""What a user can set during a session. Unknown names and values out of range are refused by name."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+ResponseMode = Literal["llm", "template", "echo"]
+CharacterId = Annotated[str, Meta(min_length=1, max_length=64)]
+Model = Annotated[str, Meta(max_length=200)]
+Temperature = Annotated[float, Meta(ge=0, le=2)]
+AnswerTokens = Annotated[int, Meta(ge=16, le=2000)]
+ContextTurns = Annotated[int, Meta(ge=0, le=50)]
+Language = Annotated[str, Meta(pattern=r"^(auto|[a-z]{2,3})$")]
+PauseSensitivity = Annotated[int, Meta(ge=0, le=3)]
+SilenceMs = Annotated[int, Meta(ge=200, le=3000)]
+Speed = Annotated[float, Meta(ge=0.5, le=2)]
+Seed = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+
+
+class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    character: CharacterId = "aria"
+    """Who answers."""
+    response_mode: ResponseMode = "llm"
+    """Where answers come from; `llm` is taken only while a language model is configured."""
+    model: Model = ""
+    """A model of the configured server; empty: the server's default."""
+    temperature: Temperature = 0.7
+    answer_tokens: AnswerTokens = 150
+    context_turns: ContextTurns = 5
+    """Turns of the past that the language model is shown."""
+    language: Language = "en"
+    pause_sensitivity: PauseSensitivity = 1
+    """How readily quiet counts as a pause: 0 bears with soft, hesitant speech; 3 suits a noisy room."""
+    silence_ms: SilenceMs = 500
+    """Silence after the last speech that ends the user's turn. 300 is quick, 700 patient."""
+    speed: Speed = 1.0
+    seed: Seed | None = None
+
+
+class SettingsPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Some of SessionSettings; what is not given stays as it is."""
+
+    character: CharacterId | UnsetType = UNSET
+    response_mode: ResponseMode | UnsetType = UNSET
+    model: Model | UnsetType = UNSET
+    temperature: Temperature | UnsetType = UNSET
+    answer_tokens: AnswerTokens | UnsetType = UNSET
+    context_turns: ContextTurns | UnsetType = UNSET
+    language: Language | UnsetType = UNSET
+    pause_sensitivity: PauseSensitivity | UnsetType = UNSET
+    silence_ms: SilenceMs | UnsetType = UNSET
+    speed: Speed | UnsetType = UNSET
+    seed: Seed | UnsetType | None = UNSET
+
+
+def apply(settings: SessionSettings, patch: SettingsPatch) -> SessionSettings:
+    """The settings with the patch's given fields replaced."""
+    given = {name: value for name in patch.__struct_fields__ if (value := getattr(patch, name)) is not UNSET}
+    return msgspec.structs.replace(settings, **given)

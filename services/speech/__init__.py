@@ -1,0 +1,4 @@
+"""Clients of the speech models: streams to Triton, replica choice, deadlines, failover.
+
+May import contracts and telemetry.
+"""

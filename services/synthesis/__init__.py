@@ -1,0 +1,4 @@
+"""Text to speech as a library, without Triton and NATS.
+
+May import contracts and telemetry.
+"""
