@@ -1,0 +1,247 @@
+"""Supervision of real, tiny processes: order, restart, stop, and that nothing is left behind."""
+
+import asyncio
+import io
+import os
+import signal
+import sys
+import textwrap
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from services.launcher.console import Console
+from services.launcher.process import Child, Lines, strays
+from services.launcher.supervision import Part
+from services.launcher.supervisor import Command, Supervisor
+
+READY = "import pathlib, time; pathlib.Path({flag!r}).touch(); time.sleep(600)"
+STUBBORN = (
+    "import pathlib, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+    "pathlib.Path({flag!r}).touch(); time.sleep(600)"
+)
+
+
+async def eventually(holds: Callable[[], bool], within: float = 10.0) -> None:
+    async with asyncio.timeout(within):
+        while not holds():  # noqa: ASYNC110 - the condition is another process's doing
+            await asyncio.sleep(0.01)
+
+
+def exists(path: Path) -> Callable[[], Awaitable[None]]:
+    async def check() -> None:
+        if not os.access(path, os.F_OK):
+            raise RuntimeError(f"{path.name} is not there")
+
+    return check
+
+
+def command(
+    folder: Path, name: str, code: str = READY, after: tuple[str, ...] = (), stop_within: float = 1.0
+) -> Command:
+    """A part that is ready, and well, while the file of its name is there; it starts without the file."""
+    flag = folder / name
+    return Command(
+        Part(name, after=after, ready_within=10.0, stop_within=stop_within),
+        [sys.executable, "-c", code.format(flag=str(flag))],
+        dict(os.environ),
+        ready=exists(flag),
+        well=exists(flag),
+        clean=lambda: flag.unlink(missing_ok=True),
+    )
+
+
+class Run:
+    """A supervisor at work, with what it printed."""
+
+    def __init__(self, folder: Path, *commands: Command) -> None:
+        self.folder = folder
+        self.terminal = io.StringIO()
+        self.console = Console(self.terminal)
+        self.up = asyncio.Event()
+        self.supervisor = Supervisor(commands, folder, self.console, self.up.set)
+        self.task = asyncio.create_task(self.supervisor.run())
+
+    async def stop(self) -> tuple[int, float]:
+        """Exit status and the seconds it took."""
+        begun = time.monotonic()
+        self.supervisor.stop()
+        return await self.end(), time.monotonic() - begun
+
+    async def end(self) -> int:
+        async with asyncio.timeout(20):
+            status = await self.task
+        self.console.close()
+        return status
+
+    def printed(self) -> str:
+        return self.terminal.getvalue()
+
+
+def pid_of(run: Run, name: str) -> int | None:
+    child = run.supervisor._children.get(name)
+    return child.pid if child else None
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+async def test_parts_start_in_order_and_end_in_reverse(tmp_path: Path) -> None:
+    first, second = command(tmp_path, "first"), command(tmp_path, "second", after=("first",))
+    run = Run(tmp_path, first, second)
+    async with asyncio.timeout(10):
+        await run.up.wait()
+    assert len(strays(tmp_path)) == 2
+    status, seconds = await run.stop()
+    assert status == 0
+    assert seconds < 2
+    assert strays(tmp_path) == []
+    said = run.printed()
+    assert said.index("first  | ready after") < said.index("second | ready after")
+
+
+async def test_a_part_that_dies_is_started_again(tmp_path: Path) -> None:
+    run = Run(tmp_path, command(tmp_path, "only"))
+    async with asyncio.timeout(10):
+        await run.up.wait()
+    killed = pid_of(run, "only")
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+    await eventually(lambda: pid_of(run, "only") not in (None, killed) and "ready again" in run.printed())
+    await run.stop()
+    assert "was ended by signal 9; starting it again in 0.5 s" in run.printed()
+
+
+async def test_a_part_that_answers_no_more_is_ended_and_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.launcher.supervisor.CHECKED_EVERY", 0.05)
+    monkeypatch.setattr("services.launcher.supervisor.CHECKED_AGAIN_AFTER", 0.05)
+    run = Run(tmp_path, command(tmp_path, "only"))
+    async with asyncio.timeout(10):
+        await run.up.wait()
+    sick = pid_of(run, "only")
+    (tmp_path / "only").unlink()
+    await eventually(lambda: pid_of(run, "only") not in (None, sick) and "ready again" in run.printed())
+    await run.stop()
+    assert "answers no more (RuntimeError: only is not there)" in run.printed()
+
+
+async def test_a_wrong_configuration_ends_the_start_with_the_parts_own_sentence(tmp_path: Path) -> None:
+    sentence = "configuration: PARLEY_SLOTS: Input should be a valid integer (got 'many')."
+    refusing = f"import sys; print({sentence!r}, file=sys.stderr); sys.exit(2)"
+    run = Run(tmp_path, command(tmp_path, "good"), command(tmp_path, "bad", refusing, after=("good",)))
+    assert await run.end() == 2
+    assert sentence in run.printed()
+    assert "starting it again" not in run.printed()
+    assert strays(tmp_path) == []
+
+
+async def test_a_part_that_never_starts_ends_everything(tmp_path: Path) -> None:
+    run = Run(tmp_path, command(tmp_path, "bad", "print('no such library'); raise SystemExit(7)"))
+    assert await run.end() == 1
+    assert run.printed().count("ended with status 7") == 3
+    assert "it does not start" in run.printed()
+    assert "  no such library" in run.printed()
+
+
+async def test_a_command_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    missing = command(tmp_path, "bad")
+    run = Run(tmp_path, Command(missing.part, ["/no/such/program"], {}, missing.ready, missing.well))
+    assert await run.end() == 1
+    assert "/no/such/program: No such file or directory" in run.printed()
+
+
+async def test_parts_and_grandchildren_that_refuse_to_end_are_killed_in_time(tmp_path: Path) -> None:
+    grandchild = STUBBORN.format(flag=str(tmp_path / "only"))
+    code = (
+        "import signal, subprocess, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        f"subprocess.run([sys.executable, '-c', {grandchild!r}])"
+    )
+    run = Run(tmp_path, command(tmp_path, "only", code, stop_within=0.3))
+    async with asyncio.timeout(10):
+        await run.up.wait()
+    assert len(strays(tmp_path)) == 2
+    status, seconds = await run.stop()
+    assert status == 0
+    assert seconds < 5
+    assert strays(tmp_path) == []
+
+
+async def test_what_an_earlier_launcher_left_is_ended_first(tmp_path: Path) -> None:
+    env = {**os.environ, "PARLEY_INSTANCE": str(tmp_path)}
+    left = await asyncio.create_subprocess_exec(sys.executable, "-c", "import time; time.sleep(600)", env=env)
+    await eventually(lambda: strays(tmp_path) == [left.pid])
+    run = Run(tmp_path, command(tmp_path, "only"))
+    async with asyncio.timeout(10):
+        await run.up.wait()
+        assert await left.wait() == -signal.SIGKILL
+    await run.stop()
+    assert "ended 1 processes that an earlier run left" in run.printed()
+
+
+async def test_a_killed_launcher_takes_its_parts_with_it(tmp_path: Path) -> None:
+    launcher = textwrap.dedent(
+        f"""
+        import asyncio, io, os, sys
+        from pathlib import Path
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from test_launcher_processes import Run, STUBBORN, command
+
+        async def main():
+            folder = Path({str(tmp_path)!r})
+            run = Run(folder, command(folder, "first", STUBBORN), command(folder, "second", after=("first",)))
+            await run.up.wait()
+            print("up", flush=True)
+            await run.task
+
+        asyncio.run(main())
+        """
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", launcher, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    async with asyncio.timeout(20):
+        assert await process.stdout.readline() == b"up\n"
+    parts = strays(tmp_path)
+    assert len(parts) == 2
+    process.kill()
+    await process.wait()
+    await eventually(lambda: not any(is_alive(pid) for pid in parts), within=2.0)
+
+
+async def test_wait_does_not_hang_on_a_grandchild_that_keeps_the_output_open(tmp_path: Path) -> None:
+    code = (
+        "import subprocess, sys; print('here');subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])"
+    )
+    heard: list[str] = []
+    env = {**os.environ, "PARLEY_INSTANCE": str(tmp_path)}
+    child = await Child.start([sys.executable, "-c", code], env, heard.append)
+    async with asyncio.timeout(10):
+        assert await child.wait() == 0
+    assert heard == ["here"]
+    await eventually(lambda: strays(tmp_path) == [])
+
+
+@pytest.mark.parametrize(
+    ("pieces", "lines"),
+    [
+        ([b"one\ntwo\n"], ["one", "two"]),
+        ([b"o", b"ne\r\nt", b"wo"], ["one", "two"]),
+        ([b"\xff\n"], ["�"]),
+        ([b"x" * 40_000], ["x" * 16_384, "x" * 16_384, "x" * 7_232]),
+    ],
+)
+async def test_lines_are_cut_and_bounded(pieces: list[bytes], lines: list[str]) -> None:
+    heard: list[str] = []
+    cutter = Lines(heard.append)
+    for piece in pieces:
+        cutter.data_received(piece)
+    cutter.connection_lost(None)
+    assert heard == lines
