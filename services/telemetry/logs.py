@@ -55,6 +55,8 @@ def configure(service: str, fmt: Format = "console", level: str = "INFO", stream
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
+    # Two lines per WebSocket and several around start and stop; the services say the same with context.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -1,0 +1,255 @@
+"""One connection's side towards the worker: attachment, both subjects, and what happens when the worker is lost."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from services.contracts import frame, subjects
+from services.contracts.assignment import LOST_AFTER_SECONDS, Attach, Attached, Control
+from services.contracts.errors import Code
+from services.contracts.frame import HEADER_BYTES, FrameError, Header, Kind
+from services.contracts.settings import SettingsPatch
+from services.edge.attaching import Ask, Refused, attach
+from services.edge.bus import Bus, Unavailable
+from services.edge.downlink import Downlink, Outcome
+from services.edge.uplink import Uplink
+from services.edge.workers import Presence, Roster
+from services.telemetry import metrics
+
+log = structlog.get_logger("edge.link")
+
+REATTACH_SECONDS = 20.0
+FIRST_RETRY_SECONDS = 0.1
+MAX_RETRY_SECONDS = 2.0
+_control_decoder = msgspec.json.Decoder(Control)
+_up = metrics.RELAYED.labels("up")
+
+
+class Browser(Protocol):
+    """What the link asks of the connection's other side."""
+
+    def wake(self) -> None:
+        """There is something in the downlink queue."""
+
+    def say(self, code: Code, message: str = "") -> None:
+        """Tell the client of an error that the session survives."""
+
+    def finish(self, code: Code, message: str = "") -> None:
+        """Tell the client of an error and end the connection."""
+
+    def too_slow(self) -> None:
+        """The downlink queue is full: end the connection."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all links of an edge share."""
+
+    bus: Bus
+    roster: Roster
+    clock: Callable[[], float]
+    """Seconds, monotonic."""
+
+
+class Link:
+    def __init__(self, shared: Surroundings, browser: Browser, downlink: Downlink) -> None:
+        self._bus = shared.bus
+        self._roster = shared.roster
+        self._clock = shared.clock
+        self._browser = browser
+        self._downlink = downlink
+        self._uplink = Uplink()
+        self._request: Attach | None = None
+        self._subject = ""
+        self._open = False
+        """Whether what the client says goes out at once, or is held."""
+        self._closed = False
+        self._sequence = 0
+        self._unsubscribe: Callable[[], Awaitable[None]] | None = None
+        self._seeking: asyncio.Task[None] | None = None
+        self.wid = ""
+        self.epoch = 0
+
+    async def open(self, request: Attach) -> None:
+        """Attach the connection to the session's worker. Raises Refused."""
+        self._request = request
+        self._subject = subjects.uplink(request.sid)
+        try:
+            # Before a worker is asked: what it sends first must find us listening.
+            self._unsubscribe = await self._bus.subscribe(subjects.downlink(request.sid), self._receive)
+        except Unavailable:
+            raise Refused(Code.NO_WORKER) from None
+        await self._attached(await self._attach(request, Ask.HOLDER_THEN_ANYONE if request.resume else Ask.ANYONE))
+
+    async def send_audio(self, message: bytes) -> None:
+        """A microphone frame of the present epoch, header first; it goes on as it is, or is held a little while."""
+        if self._open:
+            try:
+                await self._bus.publish(self._subject, message)
+            except Unavailable:
+                self._open = False
+            else:
+                _up.inc()
+                return
+        self._uplink.hold_audio(message, self._clock())
+
+    async def send_command(self, command: bytes) -> bool:
+        """A command as JSON. False: it was neither sent nor held, since too many are held already."""
+        if self._open:
+            try:
+                await self._publish(Kind.JSON, command)
+            except Unavailable:
+                self._open = False
+            else:
+                return True
+        return self._uplink.hold_command(command, self._clock())
+
+    def check(self, now: float) -> None:
+        """Called a few times a second: notices a worker that is gone."""
+        if not self.wid or self._closed or self._is_seeking:
+            return
+        if not self._bus.connected:
+            if self._bus.away(now) > LOST_AFTER_SECONDS:
+                self._browser.say(Code.WORKER_LOST)
+                self._seek(Ask.HOLDER)
+            return
+        presence = self._roster.presence(self.wid, now)
+        if presence is not Presence.THERE:
+            self._browser.say(Code.WORKER_LOST)
+            self._seek(Ask.ANYONE if presence is Presence.LEFT else Ask.HOLDER_THEN_ANYONE)
+
+    def bus_returned(self) -> None:
+        """NATS was away, and messages may have been missed: take the session up again behind the last one."""
+        if self.wid and not self._closed:
+            if self._seeking is not None:
+                self._seeking.cancel()
+            self._seek(Ask.HOLDER)
+
+    async def close(self, superseded: bool = False) -> None:
+        """Leave the session; its worker learns it, unless another connection has it already."""
+        self._closed = True
+        self._open = False
+        if self._seeking is not None:
+            self._seeking.cancel()
+        if self._unsubscribe is not None:
+            await self._unsubscribe()
+        if self.wid and not superseded:
+            with contextlib.suppress(Unavailable):
+                await self._publish(Kind.CONTROL, msgspec.json.encode(Control(verb="detached")))
+        metrics.UPLINK_DROPPED.labels("age").inc(self._uplink.dropped_audio)
+
+    @property
+    def _is_seeking(self) -> bool:
+        return self._seeking is not None and not self._seeking.done()
+
+    def _receive(self, message: bytes) -> None:
+        """A message of the worker, within NATS's callback: it is queued and no more."""
+        if self._closed:
+            return
+        try:
+            outcome = self._downlink.put(message)
+        except FrameError as error:
+            metrics.DOWNLINK_DROPPED.labels("malformed").inc()
+            log.error("the worker sent no message of ours", subject=self._subject, worker=self.wid, error=str(error))
+            return
+        if outcome is Outcome.QUEUED:
+            self._browser.wake()
+        elif outcome is Outcome.STALE:
+            metrics.DOWNLINK_DROPPED.labels("stale").inc()
+        elif outcome is Outcome.SUPERSEDED:
+            self._browser.finish(Code.SESSION_SUPERSEDED)
+        elif outcome is Outcome.OVERFLOW:
+            self._browser.too_slow()
+        elif outcome is Outcome.CONTROL:
+            self._control(message[HEADER_BYTES:])
+
+    def _control(self, payload: bytes) -> None:
+        try:
+            control = _control_decoder.decode(payload)
+            code = Code(control.code)
+        except (msgspec.DecodeError, ValueError) as error:
+            log.error("the worker sent no control of ours", subject=self._subject, worker=self.wid, error=str(error))
+            return
+        if control.verb == "close":
+            self._browser.finish(code)
+
+    async def _publish(self, kind: Kind, payload: bytes) -> None:
+        self._sequence += 1
+        header = Header(kind, self.epoch, 0, self._sequence, time.time_ns() // 1000)
+        await self._bus.publish(self._subject, frame.pack(header, payload))
+        _up.inc()
+
+    async def _attach(self, request: Attach, ask: Ask) -> Attached:
+        started = self._clock()
+        attached = await attach(self._bus, request, ask, self._roster.alive(started) > 0)
+        metrics.ASSIGNMENT.observe(self._clock() - started)
+        return attached
+
+    async def _attached(self, attached: Attached) -> None:
+        """From here on the session is this worker's under this epoch; what was held goes its way."""
+        self.wid = attached.wid
+        self.epoch = attached.epoch
+        self._roster.expect(attached.wid, self._clock())
+        for message in self._downlink.attach(attached.epoch):
+            self._receive(message)
+        for held in self._uplink.release(self._clock()):
+            try:
+                if held.is_audio:
+                    await self._bus.publish(self._subject, frame.with_epoch(held.message, self.epoch))
+                else:
+                    await self._publish(Kind.JSON, held.message)
+            except Unavailable:
+                return  # NATS is away again; its return attaches anew
+        self._open = not self._closed
+
+    def _seek(self, ask: Ask) -> None:
+        self._open = False
+        self._downlink.detach()
+        self._seeking = asyncio.create_task(self._seek_worker(ask), name="edge-seek")
+
+    async def _seek_worker(self, ask: Ask) -> None:
+        """Find a worker for this connection's session, again and again for a while."""
+        assert self._request is not None
+        request = msgspec.structs.replace(
+            self._request,
+            resume=True,
+            epoch=self.epoch,
+            last_sequence=self._downlink.last_sequence,
+            settings=SettingsPatch(),  # those of hello may have been changed since
+        )
+        started = self._clock()
+        delay = FIRST_RETRY_SECONDS
+        try:
+            while True:
+                try:
+                    attached = await self._attach(request, ask)
+                    break
+                except Refused as refused:
+                    waited = self._clock() - started
+                    if refused.code is Code.SESSION_UNKNOWN or waited > REATTACH_SECONDS:
+                        metrics.REASSIGNED.labels("failed").inc()
+                        unknown = refused.code is Code.SESSION_UNKNOWN
+                        self._browser.finish(Code.SESSION_UNKNOWN if unknown else Code.NO_WORKER)
+                        return
+                    if ask is Ask.HOLDER and waited > LOST_AFTER_SECONDS:
+                        ask = Ask.HOLDER_THEN_ANYONE
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, MAX_RETRY_SECONDS)
+            await self._attached(attached)
+            metrics.REASSIGNED.labels("resumed").inc()
+            log.info(
+                "session taken up",
+                session=request.sid,
+                worker=self.wid,
+                epoch=self.epoch,
+                seconds=round(self._clock() - started, 3),
+            )
+        except Exception:
+            log.exception("taking a session up failed", session=request.sid)
+            self._browser.finish(Code.INTERNAL_ERROR)
