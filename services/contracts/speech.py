@@ -12,9 +12,9 @@ class RecognitionOptions(msgspec.Struct, frozen=True, kw_only=True, omit_default
 
     utterance: str
     """The utterance's id. The model keeps its audio and forgets it after 10 s without a request."""
-    kind: Literal["append", "partial", "final"]
+    kind: Literal["append", "partial", "final", "drop"]
     """append: take the samples, answer nothing. partial: and answer what is recognised so far.
-    final: and answer the transcript."""
+    final: and answer the transcript. drop: forget the utterance at once, answer nothing."""
     speculative: bool = False
     """With `final`: the user may go on; the utterance stays and further samples may follow."""
     first: bool = False
@@ -46,3 +46,12 @@ class RecognitionResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
 UTTERANCE_UNKNOWN = "utterance_unknown"
 """How the message of a recognition error begins when the model has forgotten the utterance: send its audio again."""
 UTTERANCE_FORGOTTEN_SECONDS = 10.0
+
+AT_CAPACITY = "at_capacity"
+"""How the message begins when every slot is taken: ask another replica. The status is UNAVAILABLE."""
+INVALID_REQUEST = "invalid_request"
+"""How it begins when asking again would fail again."""
+DEADLINE_EXCEEDED = "deadline_exceeded"
+"""How it begins when the request waited longer than its `deadline_ms`."""
+MODEL_FAILED = "model_failed"
+"""How it begins when the model could not do its work."""
