@@ -1,0 +1,396 @@
+// The page: joins connection, microphone, player and what is seen of them.
+
+import { createCast, paint } from "./characters.js";
+import { createChat } from "./chatui.js";
+import { microphoneObstacle } from "./audio-capture.js";
+import { exposeForInspection, saveAsFile } from "./inspect.js";
+import { createCard, createNotices, createSourceBanner } from "./notices.js";
+import { startPresence } from "./presence.js";
+import { FLAG_FLUSH, FLAG_LAST, nowMs } from "./protocol.js";
+import { bindTheme, createSettingsPanel, loadPreferences } from "./settings.js";
+import { createSound } from "./sound.js";
+import { STOPPED, describe, explainLoss } from "./status.js";
+import { createVoice } from "./voice.js";
+import { createLatencies, seconds } from "./waterfall.js";
+import { createConnection } from "./websocket.js";
+
+const LATENCY_WINDOWS = [20, 50];
+const OPENINGS = ["Hello, how are you today?", "I feel a little tired this morning.", "I would like to go to the sea."];
+
+const $ = (id) => document.getElementById(id);
+const preferences = loadPreferences();
+const cast = createCast();
+const latencies = createLatencies();
+const notices = createNotices($("notices"));
+const card = createCard({ card: $("card"), title: $("cardTitle"), text: $("cardText"), action: $("cardAction") });
+const banner = createSourceBanner({ banner: $("sourceBanner"), text: $("sourceText"), dismiss: $("sourceDismiss") });
+const chat = createChat({
+  list: $("chat"),
+  scroller: $("scroller"),
+  cast,
+  announce: (text) => ($("announcer").textContent = text),
+});
+
+let connectionStatus = { phase: "connecting", code: "", attempt: 0 };
+let everReady = false;
+let server = "idle";
+let session = { id: "", settings: {}, source: { mode: "llm", detail: "" } };
+let generation = 0;
+let sampleRate = 24000;
+let turns = 0;
+let latencyWindow = LATENCY_WINDOWS[0];
+let interruptOwed = false;
+let countdown = 0;
+
+const connection = createConnection({
+  url: new URL("v1/conversation", location.href.replace(/^http/, "ws")).href,
+  client: "parley-page/1",
+  settings: () => preferences.get("settings"),
+  on: { event: onEvent, audio: onAudio, ready: onReady, status: onStatus },
+});
+const sound = createSound({
+  volume: preferences.get("volume"),
+  send: connection.sendCommand,
+  on: {
+    sounding: () => render(),
+    heard: (heard) => voice.dispatch({ type: "heard", generation: heard }),
+    blocked: (blocked) =>
+      blocked
+        ? notices.show("blocked", "The browser holds back the sound until you press a key or touch the page.", { lasting: true })
+        : notices.clear("blocked"),
+  },
+});
+const voice = createVoice({
+  unlock: sound.unlock,
+  send: connection.sendCommand,
+  sendAudio: connection.sendAudio,
+  deviceId: () => preferences.get("microphone"),
+  on: {
+    changed: () => render(),
+    trouble: (text) => notices.show("microphone", text, { lasting: true, kind: "problem" }),
+    muted: (muted) =>
+      muted
+        ? notices.show("muted", "Nothing comes from the microphone. Is it muted?", { lasting: true })
+        : notices.clear("muted"),
+  },
+});
+const panel = createSettingsPanel($("settings"), preferences, {
+  patch: (patch) => connection.sendCommand({ type: "settings", settings: patch }),
+  volume: sound.setVolume,
+  microphone: voice.changeMicrophone,
+});
+const presence = startPresence($("presence"), () => ({
+  mode: document.body.dataset.state,
+  mic: voice.level(),
+  voice: sound.level(),
+}));
+
+// What the server says.
+
+function onReady(event, fresh) {
+  server = "idle";
+  session = { id: event.session_id, settings: event.settings, source: event.answer_source };
+  generation = event.generation;
+  paint(document.documentElement, cast.enter(event.characters, event.settings.character));
+  presence.recolor();
+  panel.show({ settings: event.settings, source: event.answer_source, characters: event.characters });
+  banner.show(event.answer_source);
+  if (fresh) sound.forget();
+  else sound.resumed(event.generation, event.complete);
+  if (everReady && !fresh) {
+    const gap = event.complete ? "Connected again." : "Connected again; what was said meanwhile is lost.";
+    notices.show("connection", gap);
+  }
+  if (fresh || !event.complete || !everReady) showHistory(event.history);
+  everReady = true;
+  voice.dispatch({ type: "connected", fresh: fresh || !event.complete });
+  if (interruptOwed) interruptOwed = !connection.sendCommand({ type: "interrupt" });
+  render();
+}
+
+function showHistory(history) {
+  chat.showHistory(history);
+  turns = history.length;
+  latencies.clear();
+  for (const { first_audio_ms: total } of history) if (total) latencies.add(total);
+  showLatency();
+}
+
+const HANDLERS = {
+  conversation_state(event) {
+    server = event.state;
+  },
+  stt_update: chat.userPartial,
+  stt_finished(event) {
+    if (!chat.userFinal(event)) notices.show("unheard", "That was not understood; please say it again.");
+  },
+  text_stream_start(event) {
+    generation = event.generation;
+    chat.thinking(false);
+    chat.answerStart(event);
+  },
+  text_chunk: chat.answerChunk,
+  text_stream_stop: chat.answerStop,
+  audio_stream_start(event) {
+    generation = event.generation;
+    sampleRate = event.sample_rate;
+    chat.answerSounds(event.generation);
+    voice.dispatch({ type: "audio_started", generation: event.generation });
+  },
+  audio_stream_stop: (event) => sound.end(event.generation),
+  audio_flush: (event) => silence(event.generation),
+  turn_committed(event) {
+    chat.committed(event);
+    turns += 1;
+    sound.end(event.generation);
+  },
+  turn_metrics(event) {
+    chat.metrics(event);
+    latencies.add(event.total_ms);
+    showLatency();
+  },
+  history: (event) => saveAsFile(event),
+  settings_changed(event) {
+    session.settings = event.settings;
+    paint(document.documentElement, cast.enter(cast.all(), event.settings.character));
+    presence.recolor();
+    panel.show({ settings: event.settings, source: session.source, characters: cast.all() });
+  },
+  reset_done(event) {
+    silence(event.generation);
+    chat.clear();
+    turns = 0;
+    latencies.clear();
+    showLatency();
+  },
+  session_lost() {
+    if (!chat.isEmpty()) chat.divide("That conversation had ended. This is a new one.");
+  },
+  error: onError,
+};
+
+function onEvent(event) {
+  HANDLERS[event.type]?.(event);
+  render();
+}
+
+function onError({ code, message }) {
+  if (code === "invalid_setting" && connectionStatus.phase !== "ready") {
+    // Settings remembered from another server; without them the next hello is understood.
+    preferences.set("settings", {});
+  }
+  if (code === "invalid_setting") {
+    panel.show({ settings: session.settings, source: session.source, characters: cast.all() });
+  }
+  // These end the connection; what follows from them is told by its status.
+  if (code in STOPPED || ["at_capacity", "no_worker", "server_draining", "session_unknown", "token_invalid"].includes(code)) return;
+  notices.show(code, message, { kind: "problem" });
+}
+
+function onAudio(header, samples) {
+  if (header.flags & FLAG_FLUSH) silence(header.generation);
+  if (!sound.play(header.generation, sampleRate, samples)) return;
+  voice.dispatch({ type: "audio_started", generation: header.generation });
+  if (header.flags & FLAG_LAST) sound.end(header.generation);
+}
+
+function silence(older) {
+  sound.flush(older);
+  voice.dispatch({ type: "flushed", generation: older });
+}
+
+// What the connection does.
+
+function onStatus(status) {
+  connectionStatus = status;
+  clearInterval(countdown);
+  if (status.phase === "ready") {
+    notices.clear("connection");
+    card.hide();
+  } else {
+    voice.dispatch({ type: "disconnected" });
+  }
+  if (status.phase === "waiting") explainWaiting(status);
+  if (status.phase === "stopped") explainStopped(status);
+  render();
+}
+
+function explainWaiting(status) {
+  if (status.code === "session_unknown" || status.code === "token_invalid") return;
+  if (status.code !== "at_capacity") {
+    card.hide();
+    notices.show("connection", explainLoss(status, { everReady, online: navigator.onLine }), { lasting: true });
+    return;
+  }
+  notices.clear("connection");
+  const show = () => {
+    const left = Math.max(1, Math.ceil((status.retryAt - performance.now()) / 1000));
+    card.show({
+      heading: "All places are taken",
+      body: `Every conversation this server can hold is in use. Trying again in ${left} s.`,
+      button: "Try now",
+      onAction: () => connection.connectNow(),
+    });
+  };
+  show();
+  countdown = setInterval(show, 1000);
+}
+
+function explainStopped({ code }) {
+  notices.clear("connection");
+  const onAction = code === "unsupported_protocol" ? () => location.reload() : reconnect;
+  card.show({ ...STOPPED[code], onAction });
+}
+
+function reconnect() {
+  connection.connectNow({ takeBack: true });
+}
+
+// What the user does.
+
+function press() {
+  notices.clear("microphone");
+  if (connectionStatus.phase !== "ready") reconnect();
+  voice.toggle();
+}
+
+async function interrupt() {
+  if (sound.sounding() !== null || server === "answering") {
+    const next = generation + 1;
+    await sound.flush(next);
+    interruptOwed = !connection.sendCommand({ type: "interrupt" });
+    voice.dispatch({ type: "flushed", generation: next });
+  } else if (server === "thinking" || server === "user_speaking") {
+    connection.sendCommand({ type: "cancel" });
+  }
+  render();
+}
+
+function sendMessage(text) {
+  if (!text.trim()) return;
+  if (!connection.sendCommand({ type: "user_message", text, at_ms: nowMs() })) {
+    reconnect();
+    notices.show("unsent", "Not connected just now; your message is kept here.");
+    return;
+  }
+  chat.userTyped(text.trim());
+  $("messageInput").value = "";
+  fitInput();
+  render();
+}
+
+function fitInput() {
+  const input = $("messageInput");
+  input.style.setProperty("height", "auto");
+  input.style.setProperty("height", `${Math.min(input.scrollHeight, 160)}px`);
+}
+
+$("voiceButton").addEventListener("click", press);
+$("interruptButton").addEventListener("click", interrupt);
+$("composer").addEventListener("submit", (event) => {
+  event.preventDefault();
+  sendMessage($("messageInput").value);
+});
+$("messageInput").addEventListener("input", fitInput);
+$("messageInput").addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  sendMessage($("messageInput").value);
+});
+document.addEventListener("keydown", ({ key }) => {
+  if (key === "Escape" && !$("settings").open) interrupt();
+});
+$("settingsButton").addEventListener("click", panel.open);
+$("exportButton").addEventListener("click", () => connection.sendCommand({ type: "export_history" }));
+$("resetButton").addEventListener("click", ({ target }) => {
+  // Twice on purpose: what is forgotten does not come back.
+  const sure = target.dataset.sure === "yes";
+  target.dataset.sure = sure ? "" : "yes";
+  target.textContent = sure ? "Start over" : "Forget everything?";
+  if (!sure) return;
+  connection.sendCommand({ type: "reset" });
+  $("settings").close();
+});
+$("settings").addEventListener("close", () => {
+  $("resetButton").dataset.sure = "";
+  $("resetButton").textContent = "Start over";
+});
+$("latencyWindow").addEventListener("click", () => {
+  latencyWindow = LATENCY_WINDOWS.find((each) => each !== latencyWindow);
+  showLatency();
+});
+
+// What is seen.
+
+function showLatency() {
+  const figures = latencies.over(latencyWindow);
+  $("latency").hidden = figures === null;
+  if (!figures) return;
+  $("latencyText").textContent = `p50 ${seconds(figures.p50)} · p95 ${seconds(figures.p95)}`;
+  $("latencyWindow").textContent = `last ${Math.min(figures.count, latencyWindow)} of ${latencyWindow}`;
+  $("latencyWindow").ariaLabel = `Time to the first sound over the last ${latencyWindow} turns; change the number of turns`;
+}
+
+function showOpenings() {
+  const empty = everReady && chat.isEmpty();
+  if (empty === !$("openings").hidden) return;
+  $("openings").hidden = !empty;
+  $("chat").querySelector(".greeting")?.remove();
+  if (empty) chat.greet(cast.onStage());
+}
+
+function render() {
+  const name = cast.onStage().name;
+  const listening = voice.state();
+  const sounding = sound.sounding() !== null;
+  const [state, words] = describe({
+    connection: connectionStatus.phase,
+    everReady,
+    server,
+    listening,
+    opening: voice.opening(),
+    sounding,
+    name,
+  });
+  document.body.dataset.state = state;
+  $("characterName").textContent = everReady ? name : "\u00a0";
+  if ($("stateText").textContent !== words) $("stateText").textContent = words;
+  const on = listening.wanted || voice.opening();
+  $("voiceButton").ariaPressed = String(on);
+  $("voiceLabel").textContent = on ? "Stop listening" : "Start talking";
+  const busy = state === "answering" || state === "thinking" || state === "hearing";
+  $("interruptButton").hidden = !busy;
+  $("interruptLabel").textContent = state === "answering" ? "Interrupt" : "Never mind";
+  chat.thinking(state === "thinking" && !document.querySelector(".line-answer.live"), cast.onStage());
+  showOpenings();
+}
+
+function showMeter() {
+  requestAnimationFrame(showMeter);
+  const level = Math.min(1, Math.sqrt(voice.level() * 6));
+  $("meterFill").style.setProperty("--level", level.toFixed(2));
+}
+
+for (const text of OPENINGS) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = text;
+  button.addEventListener("click", () => sendMessage(text));
+  $("openings").append(button);
+}
+bindTheme($("themeButton"), preferences, presence.recolor);
+if (microphoneObstacle()) notices.show("microphone", microphoneObstacle(), { lasting: true, kind: "problem" });
+exposeForInspection({
+  state: () => document.body.dataset.state,
+  words: () => $("stateText").textContent,
+  connection: () => ({ ...connectionStatus, ...connection.status() }),
+  session: () => session.id,
+  listening: voice.state,
+  counters: () => ({ ...connection.counters(), ...sound.counters(), turns }),
+  latencies: latencies.all,
+  playedStream: sound.stream,
+  sampleRate: () => sound.context()?.sampleRate ?? 0,
+});
+showMeter();
+render();
+connection.connect();

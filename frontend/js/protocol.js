@@ -1,0 +1,61 @@
+// The words of the wire, as docs/protocol.md has them: the binary header, the audio formats, the close codes.
+
+export const PROTOCOL = 1;
+export const HEADER_BYTES = 24;
+export const FLAG_LAST = 1;
+export const FLAG_FLUSH = 2;
+export const UPLINK_RATE = 16000;
+export const UPLINK_FRAME_SAMPLES = 320;
+export const MAX_TEXT_CHARS = 4000;
+
+const KIND_AUDIO = 1;
+const HEADER_VERSION = 1;
+
+/** Close codes that carry a meaning of ours, by the error code they stand for. */
+export const CLOSE_CODES = Object.freeze({
+  1009: "message_too_large",
+  1012: "server_draining",
+  4401: "token_invalid",
+  4404: "session_unknown",
+  4406: "unsupported_protocol",
+  4408: "hello_timeout",
+  4409: "session_superseded",
+  4410: "session_idle",
+  4413: "slow_client",
+  4429: "at_capacity",
+  4503: "no_worker",
+});
+
+/**
+ * An uplink audio message: 24-byte little-endian header and PCM16.
+ * `timeUs`: microseconds since 1970 at which the first sample was captured.
+ */
+export function packAudio({ epoch, sequence, timeUs }, samples) {
+  const message = new ArrayBuffer(HEADER_BYTES + samples.length * 2);
+  const view = new DataView(message);
+  view.setUint8(0, KIND_AUDIO);
+  view.setUint8(1, HEADER_VERSION);
+  view.setUint32(4, epoch, true);
+  view.setUint32(12, sequence, true);
+  view.setBigUint64(16, BigInt(Math.round(timeUs)), true);
+  new Int16Array(message, HEADER_BYTES).set(samples);
+  return message;
+}
+
+/** The header of a downlink audio message, or null when the bytes are none of ours. */
+export function unpackHeader(message) {
+  if (message.byteLength < HEADER_BYTES) return null;
+  const view = new DataView(message);
+  if (view.getUint8(0) !== KIND_AUDIO || view.getUint8(1) !== HEADER_VERSION) return null;
+  return {
+    flags: view.getUint16(2, true),
+    epoch: view.getUint32(4, true),
+    generation: view.getUint32(8, true),
+    sequence: view.getUint32(12, true),
+  };
+}
+
+/** Milliseconds since 1970, with fractions, on the clock that never steps back. */
+export function nowMs() {
+  return performance.timeOrigin + performance.now();
+}

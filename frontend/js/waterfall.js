@@ -1,0 +1,111 @@
+// Where the time of a turn went: one bar per answer, its table behind it, and the percentiles over the last turns.
+
+const OWNERS = {
+  setting: "your pause setting",
+  recognition: "recognition",
+  language: "language model",
+  synthesis: "voice",
+  parley: "Parley",
+  network: "network",
+  player: "player",
+};
+const MAX_KEPT = 200;
+
+export function seconds(ms) {
+  return `${(ms / 1000).toFixed(2)} s`;
+}
+
+function element(tag, className, text) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+function tableOf(parts, totalMs) {
+  const table = element("table");
+  table.append(element("caption", "hidden", "Parts of the time to the first sound"));
+  const head = table.createTHead().insertRow();
+  for (const title of ["Part", "Owner", "Time", ""]) {
+    const cell = element("th", "", title);
+    cell.scope = "col";
+    if (title === "") cell.ariaHidden = "true";
+    head.append(cell);
+  }
+  const body = table.createTBody();
+  let before = 0;
+  for (const { name, owner, ms } of parts) {
+    const row = body.insertRow();
+    const header = element("th", "", name);
+    header.scope = "row";
+    row.append(header);
+    row.insertCell().textContent = OWNERS[owner] ?? owner;
+    row.insertCell().textContent = `${Math.round(ms)} ms`;
+    const lane = row.insertCell();
+    lane.ariaHidden = "true";
+    const bar = element("span", "lane");
+    bar.dataset.owner = owner;
+    bar.style.setProperty("--from", before / totalMs);
+    bar.style.setProperty("--share", Math.max(0, ms) / totalMs);
+    lane.append(bar);
+    before += ms;
+  }
+  const total = table.createTFoot().insertRow();
+  const totalHeader = element("th", "", "together");
+  totalHeader.scope = "row";
+  total.append(totalHeader, element("td"));
+  total.insertCell().textContent = `${Math.round(totalMs)} ms`;
+  return table;
+}
+
+/** The bar and its table for the `turn_metrics` of one turn, as a <details> element. */
+export function renderWaterfall({ total_ms: totalMs, spoken, parts }) {
+  const details = element("details", "times");
+  const summary = element("summary");
+  const bar = element("span", "bar");
+  bar.ariaHidden = "true";
+  for (const { name, owner, ms } of parts) {
+    if (ms <= 0) continue;
+    const segment = element("span", "segment");
+    segment.dataset.owner = owner;
+    segment.title = `${name}: ${Math.round(ms)} ms (${OWNERS[owner] ?? owner})`;
+    segment.style.setProperty("--share", ms / totalMs);
+    bar.append(segment);
+  }
+  summary.append(
+    bar,
+    element("span", "figure-text", `${seconds(totalMs)} ${spoken ? "after you stopped" : "after you sent it"}`),
+    element("span", "hidden", ": where the time went"),
+  );
+  details.append(summary, tableOf(parts, totalMs));
+  return details;
+}
+
+/** What history keeps of an older turn's time. */
+export function renderTotal(totalMs) {
+  return element("p", "times times-total", `heard after ${seconds(totalMs)}`);
+}
+
+/** The waits of this conversation and their percentiles. */
+export function createLatencies() {
+  const totals = [];
+
+  function percentile(sorted, share) {
+    return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)];
+  }
+
+  return {
+    add(totalMs) {
+      totals.push(totalMs);
+      if (totals.length > MAX_KEPT) totals.shift();
+    },
+    clear: () => totals.splice(0),
+    all: () => [...totals],
+    /** {count, p50, p95} in ms over the last `window` turns, or null before the first. */
+    over(window) {
+      const sorted = totals.slice(-window).sort((a, b) => a - b);
+      if (sorted.length === 0) return null;
+      return { count: sorted.length, p50: percentile(sorted, 0.5), p95: percentile(sorted, 0.95) };
+    },
+  };
+}
