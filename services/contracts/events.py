@@ -127,7 +127,8 @@ class TextChunk(Event, tag="text_chunk", frozen=True, kw_only=True):
 
 class TextStreamStop(Event, tag="text_stream_stop", frozen=True, kw_only=True):
     generation: int
-    reason: Literal["complete", "interrupted", "failed"]
+    reason: Literal["complete", "interrupted", "failed", "withdrawn"]
+    """withdrawn: the user went on speaking before the answer was heard; it never happened, and another follows."""
 
 
 class AudioStreamStart(Event, tag="audio_stream_start", frozen=True, kw_only=True):

@@ -1,0 +1,137 @@
+"""What a conversation wants done. The shell performs actions in order and never decides."""
+
+from dataclasses import dataclass
+
+from services.contracts.characters import Character
+from services.contracts.events import AnyEvent, TurnMetrics
+
+
+@dataclass(frozen=True)
+class Send:
+    """To the client."""
+
+    event: AnyEvent
+
+
+@dataclass(frozen=True)
+class WakeAt:
+    """Give `Woken` at this time; replaces the time asked for before. None: not at all."""
+
+    at: float | None
+
+
+@dataclass(frozen=True)
+class ForgetVoice:
+    """What the detector and the pre-roll hold belongs to another moment."""
+
+
+@dataclass(frozen=True)
+class OpenUtterance:
+    """Give the pre-roll and what follows to recognition."""
+
+    utterance: int
+
+
+@dataclass(frozen=True)
+class PauseUtterance:
+    """The turn may be over: have the transcript prepared, hold back what follows."""
+
+    utterance: int
+
+
+@dataclass(frozen=True)
+class ResumeUtterance:
+    """It was only a pause: give on what was held back."""
+
+    utterance: int
+
+
+@dataclass(frozen=True)
+class CloseUtterance:
+    """The turn is over: have the final transcript."""
+
+    utterance: int
+
+
+@dataclass(frozen=True)
+class DropUtterances:
+    """Nobody wants the transcript of what is open."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Have the answer written."""
+
+    generation: int
+    user: str
+    character: Character
+
+
+@dataclass(frozen=True)
+class Synthesise:
+    generation: int
+    slot: int
+    text: str
+    character: Character
+
+
+@dataclass(frozen=True)
+class SkipSlot:
+    """This slot has no audio."""
+
+    generation: int
+    slot: int
+
+
+@dataclass(frozen=True)
+class CloseAudio:
+    """The answer has so many slots."""
+
+    generation: int
+    slots: int
+
+
+@dataclass(frozen=True)
+class StopAnswer:
+    """All work for generations older than this one is stale."""
+
+    generation: int
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A turn's time was measured."""
+
+    metrics: TurnMetrics
+
+
+@dataclass(frozen=True)
+class TurnOver:
+    """A turn was committed to memory, or lost its answer; for the counters."""
+
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A milestone: what the conversation holds now must outlive this worker."""
+
+
+Action = (
+    Send
+    | WakeAt
+    | ForgetVoice
+    | OpenUtterance
+    | PauseUtterance
+    | ResumeUtterance
+    | CloseUtterance
+    | DropUtterances
+    | Ask
+    | Synthesise
+    | SkipSlot
+    | CloseAudio
+    | StopAnswer
+    | Measure
+    | TurnOver
+    | Checkpoint
+)

@@ -1,0 +1,199 @@
+"""The half of the conversation's machine that answers: begins, speaks, is interrupted, is committed.
+
+Pure, as all of it; called by `machine`.
+"""
+
+from dataclasses import replace
+from typing import Literal
+
+from services.contracts import commands
+from services.contracts import events as out
+from services.contracts.audio import DOWNLINK
+from services.contracts.errors import Code
+from services.contracts.moments import Moment
+from services.dialogue import actions as do
+from services.dialogue import answer as answers
+from services.dialogue import endpointing, inputs, ledger
+from services.dialogue.actions import Action
+from services.dialogue.answer import Answer, SlotState
+from services.dialogue.cast import speakers
+from services.dialogue.conversation import Conversation, Step
+from services.dialogue.endpointing import Phase
+
+OfAnswer = (
+    inputs.Token
+    | inputs.AnswerWritten
+    | inputs.AnswerFailed
+    | inputs.SpeechChunk
+    | inputs.SpeechDone
+    | inputs.SpeechFailed
+    | inputs.AudioSent
+    | inputs.AudioDrained
+)
+
+
+def take(state: Conversation, answer: Answer, event: OfAnswer) -> Step:
+    """An event of the answer that is under way."""
+    actions: list[Action] = []
+    match event:
+        case inputs.Token():
+            if not answer.text:
+                start = out.TextStreamStart(
+                    turn=answer.number, generation=answer.generation, character=answer.character.id
+                )
+                actions.append(do.Send(start))
+            times = answer.ledger.stamp(Moment.FIRST_TOKEN, event.at)
+            grown = answers.written(replace(answer, ledger=times), event.text)
+            actions.append(do.Send(out.TextChunk(generation=answer.generation, text=event.text)))
+            actions += _skips(answer, grown)
+        case inputs.AnswerWritten():
+            grown = answers.complete(answer)
+            actions.append(do.Send(out.TextStreamStop(generation=answer.generation, reason="complete")))
+            actions += _skips(answer, grown)
+        case inputs.AnswerFailed():
+            grown = answers.complete(answer)
+            actions.append(do.Send(out.error(event.code, event.message)))
+            if answer.text:
+                actions.append(do.Send(out.TextStreamStop(generation=answer.generation, reason="failed")))
+            actions += _skips(answer, grown)
+        case inputs.SpeechChunk():
+            first = event.slot == answers.head(answer)
+            times = answer.ledger.stamp(Moment.FIRST_CHUNK, event.at) if first else answer.ledger
+            grown = answers.chunk(replace(answer, ledger=times), event.slot, event.samples)
+        case inputs.SpeechDone():
+            seconds = answer.slots[event.slot].samples / DOWNLINK.sample_rate
+            state = replace(state, rate=seconds / max(event.seconds, 1e-3))
+            grown = answers.spoken(answer, event.slot)
+        case inputs.SpeechFailed():
+            if not state.voice_failed:
+                actions.append(do.Send(out.error(Code.SYNTHESIS_UNAVAILABLE, event.message)))
+            state = replace(state, voice_failed=True)
+            grown = answers.spoken(answer, event.slot)
+        case inputs.AudioSent():
+            grown = replace(answer, ledger=answer.ledger.stamp(Moment.AUDIO_SENT, event.at))
+        case inputs.AudioDrained():
+            grown = replace(answer, sent=event.samples)
+            if answer.audible:
+                stop = out.AudioStreamStop(
+                    generation=answer.generation, last_sequence=event.last_sequence, samples=event.samples
+                )
+                actions.append(do.Send(stop))
+    return replace(state, answer=grown), actions
+
+
+def _skips(before: Answer, after: Answer) -> list[Action]:
+    """Slots that were cut just now and have nothing to be said aloud."""
+    new = range(len(before.slots), len(after.slots))
+    return [do.SkipSlot(after.generation, index) for index in new if after.slots[index].state is SlotState.SILENT]
+
+
+def advance(state: Conversation, at: float) -> Step:
+    """All that a conversation does as soon as it can: answer, speak, let it sound, commit."""
+    actions: list[Action] = []
+    if state.turn and state.answer is None and _turn_is_complete(state):
+        state, actions = _begin(state, at)
+    answer = state.answer
+    if answer is None:
+        return state, actions
+
+    answer, chosen = answers.dispatch(answer, state.pacing, state.rate)
+    if chosen:
+        answer = replace(answer, ledger=answer.ledger.stamp(Moment.FIRST_SENTENCE, at))
+    actions += [do.Synthesise(answer.generation, index, answer.slots[index].text, answer.character) for index in chosen]
+    if not answer.audible and answers.sounds(answer):
+        answer = replace(answer, audible=True)
+        # Half duplex: from here on the client's audio is the answer's echo, not the user.
+        state = replace(state, ear=endpointing.QUIET, progress_at=at)
+        start = out.AudioStreamStart(
+            generation=answer.generation, character=answer.character.id, sample_rate=DOWNLINK.sample_rate
+        )
+        actions += [do.ForgetVoice(), do.Send(start)]
+    if not answer.closed and answers.all_spoken(answer):
+        answer = replace(answer, closed=True)
+        actions.append(do.CloseAudio(answer.generation, len(answer.slots)))
+    state = replace(state, answer=answer)
+    if answers.is_over(answer):
+        state, more = _commit(state, answer, cut=False)
+        actions += more
+    return state, actions
+
+
+def _turn_is_complete(state: Conversation) -> bool:
+    return state.ear.phase in (Phase.QUIET, Phase.ONSET) and all(one.text is not None for one in state.turn)
+
+
+def _begin(state: Conversation, at: float) -> Step:
+    """What the user said is complete: have it answered, if it was anything."""
+    user = " ".join(one.text for one in state.turn if one.text)
+    state = replace(state, turn=())
+    if not user:
+        return state, []
+    generation = state.generation + 1
+    character = speakers(state.cast)[0]
+    answer = Answer(
+        generation=generation,
+        number=state.number + 1,
+        character=character,
+        user=user,
+        at=at,
+        ledger=state.ledger.stamp(Moment.ASKED, at),
+    )
+    state = replace(state, answer=answer, generation=generation, number=answer.number, voice_failed=False)
+    return state, [do.Ask(generation, user, character), do.Checkpoint()]
+
+
+def interrupt(state: Conversation) -> Step:
+    """Silence at once; history keeps what was heard."""
+    answer = state.answer
+    if answer is None:
+        return state, []
+    state, actions = stop(state, answer, "interrupted")
+    state, more = _commit(state, answer, cut=True)
+    return state, actions + more
+
+
+def withdraw(state: Conversation, answer: Answer) -> Step:
+    """The answer, of which nothing was heard, never happened."""
+    state, actions = stop(state, answer, "withdrawn")
+    return replace(state, number=answer.number - 1), [*actions, do.TurnOver("withdrawn")]
+
+
+def stop(state: Conversation, answer: Answer, reason: Literal["interrupted", "withdrawn"]) -> Step:
+    """Everything of this answer is stale from now on, wherever it is."""
+    generation = state.generation + 1
+    actions: list[Action] = [do.StopAnswer(generation)]
+    if answer.audible:
+        actions.append(do.Send(out.AudioFlush(generation=generation)))
+    if answer.text and (answer.writing or reason == "withdrawn"):
+        actions.append(do.Send(out.TextStreamStop(generation=answer.generation, reason=reason)))
+    return replace(state, generation=generation, answer=None), actions
+
+
+def _commit(state: Conversation, answer: Answer, cut: bool) -> Step:
+    turn = out.Turn(
+        number=answer.number,
+        user=answer.user,
+        assistant=answers.heard_text(answer).rstrip(),
+        character=answer.character.id,
+        spoken=answer.ledger.spoken,
+        cut=cut,
+        at=answer.at,
+        first_audio_ms=answer.first_audio_ms,
+    )
+    state = replace(state, answer=None, memory=state.memory.commit(turn))
+    outcome = "interrupted" if cut else "answered" if turn.assistant else "failed"
+    committed = do.Send(out.TurnCommitted(generation=answer.generation, turn=turn))
+    return state, [committed, do.TurnOver(outcome), do.Checkpoint()]
+
+
+def playback_started(state: Conversation, command: commands.PlaybackStarted) -> Step:
+    """The listener hears the first sample: the turn's time is known."""
+    answer = state.answer
+    if answer is None or command.generation != answer.generation or answer.first_audio_ms is not None:
+        return state, []
+    total, parts = ledger.parts(answer.ledger, command.received_ms, command.started_ms)
+    metrics = out.TurnMetrics(
+        turn=answer.number, generation=answer.generation, total_ms=total, spoken=answer.ledger.spoken, parts=parts
+    )
+    measured = replace(answer, first_audio_ms=total)
+    return replace(state, answer=measured), [do.Send(metrics), do.Measure(metrics)]

@@ -1,0 +1,37 @@
+"""The dialogue worker's environment variables."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from services.configuration import Configuration
+
+
+class WorkerConfiguration(Configuration):
+    nats_url: str = Field("nats://127.0.0.1:4222", description="the address of NATS, such as nats://host:4222")
+    slots: int = Field(32, ge=1, le=10_000, description="how many sessions this worker holds at once, 1 to 10000")
+    health_host: str = Field("127.0.0.1", description="the address to serve health and metrics on")
+    health_port: int = Field(
+        0, ge=0, le=65535, description="a port for /healthz, /readyz and /metrics; 0: any free one"
+    )
+
+    stt_addresses: str = Field("127.0.0.1:8001", description="host:port of Triton's gRPC, several with commas")
+    stt_model: str = Field("pocketsphinx", description="the name of a recognition model")
+    tts_addresses: str = Field("127.0.0.1:8001", description="host:port of Triton's gRPC, several with commas")
+    tts_model: str = Field("espeak", description="the name of a synthesis model")
+
+    llm_mode: Literal["llm", "template", "echo"] = Field("template", description="llm, template or echo")
+    llm_url: str = Field("", description="the base URL of an OpenAI-compatible server, such as http://host:8000/v1")
+    llm_api_key: str = Field("", description="the key for that server, if it wants one", repr=False)
+    llm_model: str = Field("", description="a model of that server")
+    llm_detail: str = Field("", description="a sentence for the page about where answers come from")
+    llm_first_token_seconds: float = Field(5.0, gt=0, le=120, description="seconds to the first token, up to 120")
+    llm_total_seconds: float = Field(30.0, gt=0, le=600, description="seconds for a whole answer, up to 600")
+
+    characters: Path | None = Field(None, description="a JSON file of characters, in place of the built-in cast")
+    grace_seconds: float = Field(30.0, ge=1, le=3600, description="seconds that a session waits for a lost client")
+    idle_seconds: float = Field(900.0, ge=10, le=86400, description="seconds without a word after which it is closed")
+    remember_seconds: float = Field(3600.0, ge=60, le=7 * 86400, description="seconds that a session can be resumed")
+    log_format: Literal["json", "console"] = Field("json", description="json or console")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug, info, warning or error")

@@ -1,0 +1,137 @@
+"""A conversation without its shell, for tests: events in, actions out, time by hand."""
+
+from dataclasses import replace
+
+from services.contracts import commands, events
+from services.contracts.characters import Character
+from services.contracts.settings import SessionSettings
+from services.contracts.speech import RecognitionResult
+from services.dialogue import actions as do
+from services.dialogue import inputs
+from services.dialogue.cast import Cast
+from services.dialogue.conversation import Conversation, mood
+from services.dialogue.machine import step
+
+ARIA = Character(id="aria", name="Aria", persona="warm")
+MAX = Character(id="max", name="Max", persona="dry")
+SECOND = 24_000
+
+
+class Talk:
+    """Feeds events to the machine as a shell would and remembers what it asked for."""
+
+    def __init__(self, **settings):
+        self.now = 100.0
+        self.state = Conversation(
+            settings=SessionSettings(response_mode="template", **settings),
+            cast=Cast({"aria": ARIA, "max": MAX}, "aria"),
+            can_ask=False,
+        )
+        self.actions: list[do.Action] = []
+        self.sent: list[events.Event] = []
+
+    # What happens.
+
+    def give(self, event) -> list[do.Action]:
+        self.state, actions = step(self.state, event)
+        self.actions += actions
+        self.sent += [action.event for action in actions if isinstance(action, do.Send)]
+        return actions
+
+    def client(self, command) -> list[do.Action]:
+        return self.give(inputs.Commanded(at=self.now, command=command))
+
+    def listen(self):
+        return self.client(commands.StartListening())
+
+    def type(self, text):
+        return self.client(commands.UserMessage(text=text, at_ms=self.now * 1000))
+
+    def wait(self, seconds):
+        """Time passes; the machine is woken whenever it asked to be."""
+        end = self.now + seconds
+        while self.state.wake_at is not None and self.state.wake_at <= end:
+            self.now = max(self.now, self.state.wake_at)
+            self.give(inputs.Woken(at=self.now))
+        self.now = end
+
+    def voice(self):
+        return self.give(inputs.VoiceStarted(at=self.now, client_ms=self.now * 1000))
+
+    def quiet(self):
+        return self.give(inputs.VoiceStopped(at=self.now, client_ms=self.now * 1000))
+
+    def transcript(self, utterance, text):
+        result = RecognitionResult(utterance=str(utterance), text=text, is_final=True)
+        return self.give(inputs.FinalTranscript(at=self.now, utterance=utterance, result=result))
+
+    def partial(self, utterance, text):
+        result = RecognitionResult(utterance=str(utterance), text=text)
+        return self.give(inputs.PartialTranscript(at=self.now, utterance=utterance, result=result))
+
+    def say(self, text, seconds=1.0):
+        """A whole spoken turn, from first sample to final transcript."""
+        self.voice()
+        self.wait(seconds)
+        self.quiet()
+        self.wait(0.6)
+        return self.transcript(self.state.utterances, text)
+
+    def token(self, text, generation=None):
+        return self.give(inputs.Token(at=self.now, generation=generation or self.state.generation, text=text))
+
+    def written(self):
+        return self.give(inputs.AnswerWritten(at=self.now, generation=self.state.generation))
+
+    def chunk(self, slot, seconds=1.0):
+        samples = int(seconds * SECOND)
+        return self.give(inputs.SpeechChunk(at=self.now, generation=self.state.generation, slot=slot, samples=samples))
+
+    def spoken(self, slot, wall=0.5):
+        return self.give(inputs.SpeechDone(at=self.now, generation=self.state.generation, slot=slot, seconds=wall))
+
+    def speech_failed(self, slot):
+        return self.give(
+            inputs.SpeechFailed(at=self.now, generation=self.state.generation, slot=slot, message="no voice")
+        )
+
+    def played(self, seconds):
+        return self.client(commands.Played(generation=self.state.generation, samples=int(seconds * SECOND)))
+
+    def drained(self, seconds):
+        return self.give(
+            inputs.AudioDrained(
+                at=self.now, generation=self.state.generation, last_sequence=9, samples=int(seconds * SECOND)
+            )
+        )
+
+    def answer(self, text, seconds=2.0):
+        """An answer of one sentence, written and spoken, not yet heard."""
+        self.token(text)
+        self.written()
+        self.chunk(0, seconds)
+        self.spoken(0)
+        self.drained(seconds)
+
+    # What can be read off it.
+
+    @property
+    def mood(self):
+        return mood(self.state)
+
+    @property
+    def history(self):
+        return [(turn.user, turn.assistant, turn.cut) for turn in self.state.memory.turns]
+
+    def of(self, kind):
+        return [action for action in self.actions if isinstance(action, kind)]
+
+    def events(self, kind):
+        return [event for event in self.sent if isinstance(event, kind)]
+
+    def clear(self):
+        self.actions, self.sent = [], []
+
+    def with_settings(self, **changes):
+        self.state = replace(self.state, **changes)
+        return self

@@ -1,0 +1,562 @@
+"""Every race of turn taking is a named test here; nothing sleeps and nothing is mocked."""
+
+import pytest
+from conversations import SECOND, Talk
+
+from services.contracts import commands, events
+from services.contracts.errors import Code
+from services.contracts.settings import SettingsPatch
+from services.dialogue import actions as do
+from services.dialogue import inputs
+from services.dialogue.conversation import hearing, open_text
+
+
+def states(talk):
+    return [event.state for event in talk.events(events.ConversationState)]
+
+
+def test_a_spoken_turn_from_first_sample_to_listening_again():
+    talk = Talk()
+    talk.listen()
+    talk.say("hello there")
+    assert talk.of(do.OpenUtterance) == [do.OpenUtterance(1)]
+    assert talk.of(do.PauseUtterance) == [do.PauseUtterance(1)]
+    assert talk.of(do.CloseUtterance) == [do.CloseUtterance(1)]
+    assert [(ask.generation, ask.user) for ask in talk.of(do.Ask)] == [(1, "hello there")]
+    talk.token("Good")
+    talk.token(" evening to you. ")
+    talk.token("How")
+    assert [(one.slot, one.text) for one in talk.of(do.Synthesise)] == [(0, "Good evening to you.")]
+    talk.token(" are you?")
+    talk.written()
+    talk.chunk(0, 1.0)
+    talk.spoken(0, wall=0.1)
+    talk.chunk(1, 1.0)
+    talk.spoken(1, wall=0.1)
+    assert talk.of(do.CloseAudio) == [do.CloseAudio(1, 2)]
+    talk.drained(2.0)
+    assert talk.events(events.AudioStreamStop)[0].samples == 2 * SECOND
+    assert talk.history == []
+    talk.played(2.0)
+    assert talk.history == [("hello there", "Good evening to you. How are you?", False)]
+    assert states(talk) == ["listening", "user_speaking", "thinking", "answering", "listening"]
+    assert hearing(talk.state)
+
+
+def test_text_streams_token_by_token():
+    talk = Talk()
+    talk.type("hi")
+    for token in ("A", "b", " c"):
+        talk.token(token)
+    assert [event.text for event in talk.events(events.TextChunk)] == ["A", "b", " c"]
+    assert len(talk.events(events.TextStreamStart)) == 1
+
+
+def test_a_typed_message_takes_the_same_path():
+    talk = Talk()
+    talk.type("  hello ")
+    talk.answer("Hi.")
+    talk.played(2.0)
+    assert talk.history == [("hello", "Hi.", False)]
+    assert not talk.state.memory.turns[0].spoken
+
+
+def test_nothing_understandable_was_said():
+    talk = Talk()
+    talk.listen()
+    talk.say("")
+    assert talk.mood == "listening"
+    assert talk.of(do.Ask) == []
+    assert talk.events(events.SttFinished)[0].text == ""
+
+
+def test_partials_replace_and_the_final_comes_once():
+    talk = Talk()
+    talk.listen()
+    talk.voice()
+    talk.wait(0.5)
+    talk.partial(1, "hel")
+    talk.partial(1, "hello")
+    talk.quiet()
+    talk.wait(0.6)
+    talk.transcript(1, "hello")
+    talk.transcript(1, "hello again")
+    talk.partial(1, "late")
+    assert [event.text for event in talk.events(events.SttUpdate)] == ["hel", "hello"]
+    assert [event.text for event in talk.events(events.SttFinished)] == ["hello"]
+    assert len({event.utterance for event in talk.events(events.SttUpdate)}) == 1
+
+
+class TestTheUserGoesOn:
+    """The turn was taken for over, and was not."""
+
+    def test_before_the_transcript_is_there(self):
+        talk = Talk()
+        talk.listen()
+        talk.voice()
+        talk.wait(1)
+        talk.quiet()
+        talk.wait(0.55)
+        talk.voice()
+        talk.wait(0.5)
+        talk.transcript(1, "i would like")
+        assert talk.of(do.Ask) == []
+        talk.quiet()
+        talk.wait(0.6)
+        talk.transcript(2, "a cup of tea")
+        assert [ask.user for ask in talk.of(do.Ask)] == ["i would like a cup of tea"]
+
+    def test_while_the_answer_is_being_written(self):
+        talk = Talk()
+        talk.listen()
+        talk.say("i would like")
+        talk.token("What")
+        talk.say("a cup of tea")
+        assert [ask.user for ask in talk.of(do.Ask)] == ["i would like", "i would like a cup of tea"]
+        assert [ask.generation for ask in talk.of(do.Ask)] == [1, 3]
+        assert [event.reason for event in talk.events(events.TextStreamStop)] == ["withdrawn"]
+        assert talk.history == []
+        assert talk.state.number == 1
+
+    def test_with_nothing_but_noise(self):
+        """What had been said is answered all the same."""
+        talk = Talk()
+        talk.listen()
+        talk.say("what time is it")
+        talk.say("")
+        assert [ask.user for ask in talk.of(do.Ask)] == ["what time is it", "what time is it"]
+
+    def test_with_a_click_changes_nothing(self):
+        talk = Talk()
+        talk.listen()
+        talk.say("what time is it")
+        talk.voice()
+        talk.wait(0.05)
+        talk.quiet()
+        talk.wait(1)
+        assert talk.state.generation == 1
+        assert talk.mood == "thinking"
+
+    def test_by_typing_while_the_answer_is_being_written(self):
+        talk = Talk()
+        talk.type("tell me")
+        talk.type("about the sea")
+        assert [ask.user for ask in talk.of(do.Ask)] == ["tell me", "tell me about the sea"]
+
+    def test_by_typing_in_the_middle_of_speech(self):
+        talk = Talk()
+        talk.listen()
+        talk.voice()
+        talk.wait(1)
+        talk.type("never mind")
+        assert talk.of(do.CloseUtterance) == [do.CloseUtterance(1)]
+        talk.transcript(1, "so")
+        assert [ask.user for ask in talk.of(do.Ask)] == ["so never mind"]
+
+
+class TestHalfDuplex:
+    def test_audio_during_the_answer_is_nobodys_speech(self):
+        talk = Talk()
+        talk.listen()
+        talk.say("hello")
+        talk.answer("Hi.")
+        assert not hearing(talk.state)
+        talk.voice()
+        talk.wait(1)
+        talk.quiet()
+        talk.wait(1)
+        assert talk.of(do.OpenUtterance) == [do.OpenUtterance(1)]
+        assert talk.state.answer is not None
+
+    def test_voice_that_begins_just_before_the_answer_sounds_is_forgotten(self):
+        talk = Talk()
+        talk.listen()
+        talk.say("hello")
+        talk.token("Hi. ")
+        talk.token("You")
+        talk.voice()
+        talk.chunk(0)
+        talk.wait(1)
+        assert talk.mood == "answering"
+        assert len(talk.of(do.OpenUtterance)) == 1
+        assert do.ForgetVoice() in talk.actions
+
+    def test_a_stop_pressed_during_the_answer_is_not_undone_by_its_end(self):
+        talk = Talk()
+        talk.listen()
+        talk.say("hello")
+        talk.answer("Hi.")
+        talk.client(commands.StopListening())
+        talk.played(2.0)
+        assert talk.mood == "idle"
+        assert not hearing(talk.state)
+
+    def test_stop_answers_what_was_said_so_far(self):
+        talk = Talk()
+        talk.listen()
+        talk.voice()
+        talk.wait(1)
+        talk.client(commands.StopListening())
+        assert talk.mood == "thinking"
+        talk.transcript(1, "hello")
+        assert [ask.user for ask in talk.of(do.Ask)] == ["hello"]
+
+
+class TestInterruption:
+    def answering(self):
+        talk = Talk()
+        talk.type("tell me everything")
+        talk.token("One two three four. Five six seven eight. Nine ten.")
+        talk.written()
+        talk.chunk(0, 2.0)
+        talk.spoken(0, wall=1.0)
+        talk.chunk(1, 2.0)
+        talk.clear()
+        return talk
+
+    def test_history_is_cut_to_what_was_heard(self):
+        talk = self.answering()
+        talk.played(2.0)
+        talk.client(commands.Interrupt())
+        [(user, assistant, cut)] = talk.history
+        assert (user, assistant, cut) == ("tell me everything", "One two three four.", True)
+        assert talk.events(events.AudioFlush)[0].generation == 2
+        assert talk.of(do.StopAnswer) == [do.StopAnswer(2)]
+
+    def test_in_the_middle_of_a_sentence_it_is_cut_to_the_word(self):
+        talk = self.answering()
+        talk.played(1.0)
+        talk.client(commands.Interrupt())
+        [(_, assistant, _)] = talk.history
+        assert "One two three four. Five".startswith(assistant)
+        assert assistant in ("One", "One two", "One two three")
+
+    def test_before_anything_was_heard(self):
+        talk = self.answering()
+        talk.client(commands.Interrupt())
+        assert talk.history == [("tell me everything", "", True)]
+
+    def test_while_thinking_keeps_the_question(self):
+        talk = Talk()
+        talk.type("hello")
+        talk.client(commands.Interrupt())
+        assert talk.history == [("hello", "", True)]
+        assert talk.mood == "idle"
+
+    def test_late_work_of_the_interrupted_answer_changes_nothing(self):
+        talk = self.answering()
+        talk.client(commands.Interrupt())
+        talk.clear()
+        before = talk.state
+        for event in (
+            inputs.Token(at=talk.now, generation=1, text=" late"),
+            inputs.AnswerWritten(at=talk.now, generation=1),
+            inputs.SpeechChunk(at=talk.now, generation=1, slot=1, samples=100),
+            inputs.SpeechDone(at=talk.now, generation=1, slot=1, seconds=1),
+            inputs.SpeechFailed(at=talk.now, generation=1, slot=2, message="x"),
+            inputs.AudioSent(at=talk.now, generation=1),
+            inputs.AudioDrained(at=talk.now, generation=1, last_sequence=3, samples=5),
+            inputs.AnswerFailed(at=talk.now, generation=1, code=Code.LANGUAGE_FAILED, message="x"),
+        ):
+            talk.give(event)
+        talk.client(commands.Played(generation=1, samples=10**6))
+        talk.client(commands.PlaybackStarted(generation=1, received_ms=1, started_ms=2))
+        assert talk.state == before
+        assert talk.actions == []
+
+    def test_an_acknowledgement_that_overtakes_what_was_sent_invents_no_words(self):
+        talk = self.answering()
+        talk.played(3600.0)
+        talk.client(commands.Interrupt())
+        [(_, assistant, _)] = talk.history
+        assert "Nine" not in assistant
+
+    def test_acknowledgements_out_of_order_never_unhear(self):
+        talk = self.answering()
+        talk.played(2.0)
+        talk.played(0.5)
+        talk.client(commands.Interrupt())
+        assert talk.history[0][1] == "One two three four."
+
+    def test_by_a_typed_message(self):
+        talk = self.answering()
+        talk.played(2.0)
+        talk.type("wait")
+        assert talk.history == [("tell me everything", "One two three four.", True)]
+        assert [ask.user for ask in talk.of(do.Ask)] == ["wait"]
+        assert talk.events(events.AudioFlush) != []
+
+    def test_twice_is_once(self):
+        talk = self.answering()
+        talk.client(commands.Interrupt())
+        talk.clear()
+        talk.client(commands.Interrupt())
+        assert talk.actions == []
+
+    def test_a_listener_that_acknowledges_nothing_for_long_is_not_listening(self):
+        talk = self.answering()
+        talk.wait(19)
+        assert talk.state.answer is not None
+        talk.wait(2)
+        assert talk.state.answer is None
+        assert talk.history == [("tell me everything", "", True)]
+
+
+class TestCancelAndReset:
+    def test_cancel_drops_what_is_being_said(self):
+        talk = Talk()
+        talk.listen()
+        talk.voice()
+        talk.wait(1)
+        talk.client(commands.Cancel())
+        assert do.DropUtterances() in talk.actions
+        talk.transcript(1, "hello")
+        assert talk.of(do.Ask) == []
+        assert talk.mood == "listening"
+
+    def test_cancel_drops_what_is_being_thought(self):
+        talk = Talk()
+        talk.type("hello")
+        talk.client(commands.Cancel())
+        assert talk.history == []
+        assert talk.mood == "idle"
+
+    def test_cancel_of_a_sounding_answer_is_an_interruption(self):
+        talk = Talk()
+        talk.type("hello")
+        talk.answer("Hi there.")
+        talk.client(commands.Cancel())
+        assert talk.history == [("hello", "", True)]
+
+    def test_reset_forgets_everything(self):
+        talk = Talk()
+        talk.type("hello")
+        talk.answer("Hi.")
+        talk.played(2.0)
+        talk.type("again")
+        talk.client(commands.Reset())
+        assert talk.history == []
+        assert talk.state.answer is None
+        assert talk.events(events.ResetDone)[0].generation == talk.state.generation
+        talk.type("new")
+        assert talk.state.generation > talk.events(events.ResetDone)[0].generation
+
+
+class TestFailures:
+    def test_a_failed_voice_leaves_the_text(self):
+        talk = Talk()
+        talk.type("hello")
+        talk.token("Good day to you. And how are you?")
+        talk.written()
+        for slot in (0, 1):
+            talk.speech_failed(slot)
+        assert talk.history == [("hello", "Good day to you. And how are you?", False)]
+        errors = talk.events(events.Error)
+        assert [error.code for error in errors] == [Code.SYNTHESIS_UNAVAILABLE]
+        assert talk.events(events.AudioStreamStart) == []
+
+    def test_a_voice_that_fails_in_mid_answer_never_stalls_it(self):
+        talk = Talk()
+        talk.type("hello")
+        talk.token("Good day to you, my friend. And how are you today?")
+        talk.written()
+        talk.chunk(0, 1.0)
+        talk.spoken(0)
+        talk.speech_failed(1)
+        talk.drained(1.0)
+        talk.played(1.0)
+        assert talk.history == [("hello", "Good day to you, my friend. And how are you today?", False)]
+
+    def test_recognition_fails(self):
+        talk = Talk()
+        talk.listen()
+        talk.voice()
+        talk.wait(1)
+        talk.quiet()
+        talk.wait(0.6)
+        talk.give(inputs.RecognitionFailed(at=talk.now, utterance=1, message="gone"))
+        assert talk.mood == "listening"
+        assert talk.events(events.Error)[0].code == Code.RECOGNITION_UNAVAILABLE
+
+    def test_recognition_fails_in_the_middle_of_speech_and_the_ear_starts_over(self):
+        talk = Talk()
+        talk.listen()
+        talk.voice()
+        talk.wait(1)
+        talk.give(inputs.RecognitionFailed(at=talk.now, utterance=1, message="gone"))
+        assert talk.mood == "listening"
+        talk.say("hello")
+        assert [ask.user for ask in talk.of(do.Ask)] == ["hello"]
+
+    def test_the_language_model_fails_before_the_first_token(self):
+        talk = Talk()
+        talk.type("hello")
+        talk.give(inputs.AnswerFailed(at=talk.now, generation=1, code=Code.LANGUAGE_TIMEOUT, message="slow"))
+        assert talk.mood == "idle"
+        assert talk.history == [("hello", "", False)]
+        assert talk.events(events.Error)[0].recoverable
+
+    def test_the_language_model_fails_in_mid_answer_and_what_is_there_is_spoken(self):
+        talk = Talk()
+        talk.type("hello")
+        talk.token("It is nice to meet")
+        talk.give(inputs.AnswerFailed(at=talk.now, generation=1, code=Code.LANGUAGE_FAILED, message="broke"))
+        assert [one.text for one in talk.of(do.Synthesise)] == ["It is nice to meet"]
+        assert [event.reason for event in talk.events(events.TextStreamStop)] == ["failed"]
+
+    def test_an_answer_with_nothing_to_say_aloud_is_read(self):
+        talk = Talk()
+        talk.type("hello")
+        talk.token("😀")
+        talk.written()
+        assert talk.history == [("hello", "😀", False)]
+        assert talk.of(do.SkipSlot) == [do.SkipSlot(1, 0)]
+
+
+class TestSettings:
+    def test_a_change_is_confirmed_and_kept(self):
+        talk = Talk()
+        talk.client(commands.Settings(settings=SettingsPatch(silence_ms=300, character="max")))
+        assert talk.events(events.SettingsChanged)[0].settings.silence_ms == 300
+        talk.type("hello")
+        assert talk.of(do.Ask)[0].character.id == "max"
+
+    @pytest.mark.parametrize(
+        "patch", [SettingsPatch(character="nobody"), SettingsPatch(response_mode="llm")], ids=["character", "llm"]
+    )
+    def test_what_cannot_be_is_refused_by_name(self, patch):
+        talk = Talk()
+        before = talk.state
+        talk.client(commands.Settings(settings=patch))
+        [error] = talk.events(events.Error)
+        assert error.code == Code.INVALID_SETTING
+        assert talk.state == before
+
+    def test_silence_holds_for_the_turn_that_is_being_said(self):
+        talk = Talk(silence_ms=1000)
+        talk.listen()
+        talk.voice()
+        talk.wait(1)
+        talk.quiet()
+        talk.wait(0.9)
+        assert talk.of(do.CloseUtterance) == []
+        talk.wait(0.2)
+        assert talk.of(do.CloseUtterance) == [do.CloseUtterance(1)]
+
+
+class TestConnection:
+    def test_lost_in_the_middle_of_speech_answers_what_was_said(self):
+        talk = Talk()
+        talk.listen()
+        talk.voice()
+        talk.wait(1)
+        talk.give(inputs.ConnectionLost(at=talk.now))
+        talk.transcript(1, "hello")
+        assert [ask.user for ask in talk.of(do.Ask)] == ["hello"]
+
+    def test_a_page_loaded_anew_stops_the_answer_it_no_longer_plays(self):
+        talk = Talk()
+        talk.type("hello")
+        talk.answer("Hi there.")
+        talk.give(inputs.ConnectionBack(at=talk.now, fresh=True))
+        assert talk.state.answer is None
+
+    def test_a_connection_that_comes_back_goes_on(self):
+        talk = Talk()
+        talk.type("hello")
+        talk.answer("Hi there.")
+        talk.wait(15)
+        talk.give(inputs.ConnectionBack(at=talk.now, fresh=False))
+        talk.wait(15)
+        assert talk.state.answer is not None
+        talk.played(2.0)
+        assert talk.history == [("hello", "Hi there.", False)]
+
+    def test_a_worker_that_takes_over_owes_the_answer(self):
+        talk = Talk()
+        talk.type("hello")
+        talk.answer("Hi.")
+        assert open_text(talk.state) == "hello"
+        talk.played(2.0)
+        assert open_text(talk.state) == ""
+        other = Talk()
+        other.give(inputs.Restored(at=other.now, user="hello"))
+        assert [ask.user for ask in other.of(do.Ask)] == ["hello"]
+
+
+class TestPacing:
+    SENTENCES = "The first sentence is this one. The second sentence is this one. The third sentence is this one. "
+
+    def test_at_most_three_at_once_while_synthesis_is_slow(self):
+        talk = Talk()
+        talk.type("hello")
+        talk.token(self.SENTENCES * 2)
+        talk.written()
+        assert len(talk.of(do.Synthesise)) == 3
+
+    def test_one_after_the_other_where_synthesis_is_well_ahead(self):
+        talk = Talk().with_settings(rate=100.0)
+        talk.type("hello")
+        talk.token(self.SENTENCES)
+        talk.written()
+        assert [one.slot for one in talk.of(do.Synthesise)] == [0]
+        talk.chunk(0, 1.0)
+        talk.spoken(0, wall=0.01)
+        assert [one.slot for one in talk.of(do.Synthesise)] == [0, 1]
+
+    def test_text_is_held_while_much_audio_waits(self):
+        talk = Talk().with_settings(rate=100.0)
+        talk.type("hello")
+        talk.token(self.SENTENCES * 2)
+        talk.written()
+        talk.chunk(0, 6.0)
+        talk.spoken(0, wall=0.01)
+        assert [one.slot for one in talk.of(do.Synthesise)] == [0]
+        talk.played(1.5)
+        assert [one.slot for one in talk.of(do.Synthesise)] == [0, 1]
+
+    def test_audio_starts_with_the_first_slot_not_with_the_first_chunk(self):
+        talk = Talk()
+        talk.type("hello")
+        talk.token(self.SENTENCES)
+        talk.written()
+        talk.chunk(1)
+        assert talk.events(events.AudioStreamStart) == []
+        talk.chunk(0)
+        assert len(talk.events(events.AudioStreamStart)) == 1
+
+    def test_a_failed_first_slot_lets_the_second_begin(self):
+        talk = Talk()
+        talk.type("hello")
+        talk.token(self.SENTENCES)
+        talk.written()
+        talk.chunk(1)
+        talk.speech_failed(0)
+        assert len(talk.events(events.AudioStreamStart)) == 1
+
+
+def test_a_turns_time_is_measured_once_and_kept_with_the_turn():
+    talk = Talk()
+    talk.listen()
+    talk.say("hello")
+    talk.answer("Hi.")
+    said = talk.state.answer.ledger.client_end_ms
+    for _ in range(2):
+        talk.client(commands.PlaybackStarted(generation=1, received_ms=said + 700, started_ms=said + 750))
+    talk.played(2.0)
+    [measured] = talk.of(do.Measure)
+    assert measured.metrics.total_ms == pytest.approx(750)
+    assert talk.state.memory.turns[0].first_audio_ms == pytest.approx(750)
+    assert sum(part.ms for part in measured.metrics.parts) == pytest.approx(750)
+
+
+def test_history_keeps_a_hundred_turns():
+    talk = Talk()
+    for n in range(105):
+        talk.type(f"message {n}")
+        talk.token("ok")
+        talk.give(inputs.AnswerWritten(at=talk.now, generation=talk.state.generation))
+        talk.speech_failed(0)
+    assert len(talk.state.memory.turns) == 100
+    assert talk.state.memory.turns[0].user == "message 5"
+    assert talk.state.memory.turns[-1].number == 105
