@@ -15,10 +15,12 @@ import sysconfig
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 import grpc.aio
-from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from services.speech import wire
 
 EMBEDDED_MODELS = ("pocketsphinx", "espeak")
 EXIT_TIMEOUT_SECONDS = 2
@@ -150,8 +152,8 @@ async def wait_ready(
     Triton keeps it after the model's process has died: ask the clients' `canary` for that.
     """
     waiting = list(models)
-    async with grpc.aio.insecure_channel(address) as channel:
-        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+    async with wire.channel(address) as channel:
+        stub = wire.stub(channel)
         try:
             async with asyncio.timeout(timeout):
                 while waiting:
@@ -172,10 +174,10 @@ async def wait_ready(
             raise TritonNotReady(f"not ready after {timeout:.0f} s at {address}: {names}") from error
 
 
-async def _index(stub: service_pb2_grpc.GRPCInferenceServiceStub) -> list[tuple[str, str, str]]:
+async def _index(stub: Any) -> list[tuple[str, str, str]]:
     """(model, state, reason) of the server's models; empty while it does not answer yet."""
     try:
-        reply = await stub.RepositoryIndex(service_pb2.RepositoryIndexRequest(), timeout=2)
+        reply = await stub.RepositoryIndex(wire.index_request(), timeout=2)
     except grpc.aio.AioRpcError:
         return []
     return [(model.name, model.state, model.reason) for model in reply.models]

@@ -1,0 +1,166 @@
+"""What the Python models of this repository share: reading requests and answering them, by docs/triton.md.
+
+A model's `model.py` puts the repository's parent folder on its path to import this; Triton's Python stub looks only
+into the model's own folder and the environment's site-packages.
+"""
+
+import json
+import os
+import threading
+import traceback
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+import triton_python_backend_utils as pb_utils  # pyright: ignore[reportMissingImports]
+from numpy.typing import NDArray
+
+from services.contracts import speech
+
+SECONDS_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4]
+StructT = TypeVar("StructT", bound=msgspec.Struct)
+
+
+class InvalidRequest(ValueError):
+    """The request's tensors are not what the contract says."""
+
+    failure = speech.INVALID_REQUEST
+
+
+def require_numpy_1() -> None:
+    """tritonserver before 24.11 hands out empty or misshapen tensors under numpy 2, without any error."""
+    if int(np.__version__.split(".")[0]) >= 2:
+        raise RuntimeError(
+            f"the models need numpy below 2, since this tritonserver corrupts tensors with it; found {np.__version__}"
+        )
+
+
+def slots(model_config: str, variable: str) -> int:
+    """How many requests the model takes at a time: the environment's `variable`, else the parameter `slots`."""
+    text = os.environ.get(variable) or json.loads(model_config)["parameters"]["slots"]["string_value"]
+    if not text.isdecimal() or not 1 <= int(text) <= 1024:
+        raise ValueError(f"{variable} is {text!r}; it takes a number of slots from 1 to 1024")
+    return int(text)
+
+
+def tensor(request: Any, name: str, dtype: type[np.generic], most: int) -> NDArray[Any]:
+    """A copy of a one-dimensional input of at most `most` elements. Raises InvalidRequest."""
+    found = pb_utils.get_input_tensor_by_name(request, name)
+    if found is None:
+        raise InvalidRequest(f"the input {name} is missing")
+    # Copied, because the input's memory is given back when execute() returns.
+    array = np.array(found.as_numpy())
+    if array.ndim != 1 or array.dtype != dtype:
+        raise InvalidRequest(f"{name} is {np.dtype(dtype).name} [n]; got {array.dtype.name} {list(array.shape)}")
+    if len(array) > most:
+        raise InvalidRequest(f"{name} has at most {most} elements; got {len(array)}")
+    return array
+
+
+def structure(request: Any, name: str, kind: type[StructT], most: int) -> StructT:
+    """The struct in a JSON input (UINT8 [n]). Raises InvalidRequest."""
+    encoded = tensor(request, name, np.uint8, most).tobytes()
+    try:
+        return msgspec.json.decode(encoded, type=kind)
+    except msgspec.DecodeError as error:
+        raise InvalidRequest(f"{name}: {error}") from error
+
+
+class Responder:
+    """The answer of one request. Whatever is called and from where, exactly one FINAL goes out."""
+
+    def __init__(self, request: Any) -> None:
+        self._sender: Any = request.get_response_sender()
+        self._sequence = 0
+        self._lock = threading.Lock()
+
+    def cancelled(self) -> bool:
+        # Asking after FINAL crashes some versions of the server, so the sender is gone by then.
+        with self._lock:
+            return self._sender is None or self._sender.is_cancelled()
+
+    def send(self, name: str, array: NDArray[Any]) -> None:
+        """One response with the output `name`, more follow."""
+        with self._lock:
+            if self._sender is not None:
+                self._sender.send(self._response(name, array))
+
+    def finish_with(self, name: str, array: NDArray[Any]) -> None:
+        """The last response, with an output."""
+        with self._lock:
+            self._final(self._response(name, array))
+
+    def finish(self) -> None:
+        """FINAL without outputs."""
+        with self._lock:
+            self._final(None)
+
+    def fail(self, error: Exception) -> None:
+        """FINAL with an error; its message begins with the failure's name in the contract."""
+        failure: str = getattr(error, "failure", speech.MODEL_FAILED)
+        if failure == speech.MODEL_FAILED:
+            pb_utils.Logger.log_error("".join(traceback.format_exception(error)))
+        with self._lock:
+            problem = pb_utils.TritonError(f"{failure}: {error or type(error).__name__}", _status(failure))
+            self._final(pb_utils.InferenceResponse(error=problem))
+
+    def _response(self, name: str, array: NDArray[Any]) -> Any:
+        number = np.array([self._sequence], np.int32)
+        self._sequence += 1
+        return pb_utils.InferenceResponse([pb_utils.Tensor(name, array), pb_utils.Tensor("SEQUENCE", number)])
+
+    def _final(self, response: Any) -> None:
+        sender, self._sender = self._sender, None
+        if sender is None:
+            return
+        flags = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+        if response is None:
+            sender.send(flags=flags)
+        else:
+            sender.send(response, flags=flags)
+
+
+def _status(failure: str) -> int:
+    statuses = {
+        speech.AT_CAPACITY: pb_utils.TritonError.UNAVAILABLE,
+        speech.INVALID_REQUEST: pb_utils.TritonError.INVALID_ARG,
+        speech.UTTERANCE_UNKNOWN: pb_utils.TritonError.NOT_FOUND,
+        speech.DEADLINE_EXCEEDED: pb_utils.TritonError.CANCELLED,
+    }
+    return statuses.get(failure, pb_utils.TritonError.INTERNAL)
+
+
+class Metrics:
+    """The model's own gauges, counters and histogram; Triton's are wrong for models that answer from threads."""
+
+    def __init__(self, prefix: str, model: str, slots: int, seconds: Mapping[str, str]) -> None:
+        """`seconds`: the histograms' names and descriptions."""
+        self._labels = {"model": model}
+        self._families: list[Any] = []
+        family = pb_utils.MetricFamily
+        self._metric(f"{prefix}_slots", "Requests that the model takes at a time", family.GAUGE).set(slots)
+        self._active = self._metric(f"{prefix}_active_streams", "Requests that hold a slot", family.GAUGE)
+        self._rejected = self._metric(f"{prefix}_rejected_total", "Requests refused for want of a slot", family.COUNTER)
+        self._cancelled = self._metric(f"{prefix}_cancelled_total", "Requests cancelled by the caller", family.COUNTER)
+        self._seconds = {
+            name: self._metric(f"{prefix}_{name}_seconds", description, family.HISTOGRAM, buckets=SECONDS_BUCKETS)
+            for name, description in seconds.items()
+        }
+
+    def active(self, count: int) -> None:
+        self._active.set(count)
+
+    def rejected(self) -> None:
+        self._rejected.increment(1)
+
+    def cancelled(self) -> None:
+        self._cancelled.increment(1)
+
+    def observe(self, name: str, seconds: float) -> None:
+        self._seconds[name].observe(seconds)
+
+    def _metric(self, name: str, description: str, kind: Any, **options: Any) -> Any:
+        family = pb_utils.MetricFamily(name=name, description=description, kind=kind)
+        self._families.append(family)  # a metric dies with its family
+        return family.Metric(labels=self._labels, **options)

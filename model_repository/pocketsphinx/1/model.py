@@ -1,0 +1,71 @@
+"""Triton model `pocketsphinx`: the embedded recogniser behind the recognition contract (docs/triton.md)."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+from model_repository import decoupled
+from services.contracts.audio import UPLINK
+from services.contracts.speech import RecognitionOptions, RecognitionResult
+from services.recognition import embedded
+from services.recognition.utterance import MAX_SECONDS
+from services.recognition.utterances import Request
+
+MAX_SAMPLES = int(MAX_SECONDS * UPLINK.sample_rate)
+MAX_OPTIONS_BYTES = 16 * 1024
+
+
+class _Reply:
+    def __init__(self, responder: decoupled.Responder) -> None:
+        self._responder = responder
+        self.cancelled = responder.cancelled
+        self.fail = responder.fail
+
+    def finish(self, result: RecognitionResult | None) -> None:
+        if result is None:
+            self._responder.finish()
+        else:
+            encoded = np.frombuffer(msgspec.json.encode(result), np.uint8)
+            self._responder.finish_with("RESULT", encoded)
+
+
+class _Metrics(decoupled.Metrics):
+    def answered(self, kind: str, seconds: float) -> None:
+        self.observe(kind, seconds)
+
+
+class TritonPythonModel:
+    def initialize(self, args: dict[str, Any]) -> None:
+        decoupled.require_numpy_1()
+        slots = decoupled.slots(args["model_config"], "PARLEY_STT_SLOTS")
+        metrics = _Metrics(
+            "parley_stt",
+            args["model_name"],
+            slots,
+            {
+                "partial": "From a partial's arrival to its answer",
+                "final": "From a final's arrival to its transcript, speculative or confirmed",
+            },
+        )
+        self._utterances = embedded.load(slots, metrics)
+
+    def execute(self, requests: list[Any]) -> None:
+        arrived = self._utterances.clock()
+        for request in requests:
+            responder = decoupled.Responder(request)
+            try:
+                options = decoupled.structure(request, "OPTIONS", RecognitionOptions, MAX_OPTIONS_BYTES)
+                if not 1 <= len(options.utterance) <= 128:
+                    raise decoupled.InvalidRequest("OPTIONS: an utterance's id has 1 to 128 characters")
+                samples = decoupled.tensor(request, "AUDIO", np.float32, MAX_SAMPLES)
+                self._utterances.submit(Request(options, samples, _Reply(responder), arrived))
+            except Exception as error:
+                responder.fail(error)
+
+    def finalize(self) -> None:
+        self._utterances.close()
