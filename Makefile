@@ -1,0 +1,37 @@
+# make run    sets everything up, starts Parley on this machine and prints its address
+# make test   sets everything up and runs all checks and tests
+# PYTHON=/path/to/python chooses the Python; ARGS="--port 9000" are handed to `parley up` or to pytest
+
+BIN := .venv/bin
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url
+
+.PHONY: run test setup lint docs lock clean
+
+run:
+	@scripts/setup.sh run
+	@$(BIN)/parley up $(ARGS)
+
+test: lint
+	@$(BIN)/pytest $(ARGS)
+
+setup:
+	@scripts/setup.sh test
+
+lint: setup
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+	@$(BIN)/lint-imports
+
+docs: setup
+	@$(BIN)/python scripts/configuration_table.py --write
+
+# Brings the lock files up to the newest versions that fit; `make lock UPGRADE=` only adds and drops what pyproject.toml says.
+UPGRADE := --upgrade
+lock: setup
+	@$(LOCK) $(UPGRADE) --extra embedded pyproject.toml -o requirements.lock
+	@$(LOCK) $(UPGRADE) --extra embedded --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean:
+	@rm -rf .venv .parley parley.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache .grimp_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
