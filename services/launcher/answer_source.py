@@ -52,6 +52,8 @@ class AnswerSource:
     model: str = ""
     detail: str = ""
     """A sentence for the terminal and the page."""
+    doubtful: bool = False
+    """The server of the settings did not answer just now."""
 
     def __repr__(self) -> str:
         return f"AnswerSource({self.mode!r}, url={self.url!r}, model={self.model!r}, detail={self.detail!r})"
@@ -130,7 +132,7 @@ async def _from_settings(url: str, api_key: str, model: str) -> AnswerSource:
         if not model and not _chat_models(listed):
             raise AnswerSourceError(f"PARLEY_LLM_MODEL: needed, since {url}/models lists no model that can chat")
         model = model or _chat_models(listed)[0]
-    return AnswerSource("llm", url, api_key, model, f"Answers come from {model} at {url}.{doubt}")
+    return AnswerSource("llm", url, api_key, model, f"Answers come from {model} at {url}.{doubt}", bool(doubt))
 
 
 async def _found_here(wanted: str, servers: Sequence[LocalServer]) -> AnswerSource:

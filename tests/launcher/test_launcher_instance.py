@@ -80,6 +80,8 @@ CHATTER = {
     "triton": [
         'I1121 02:28:15.304138 13115 model_lifecycle.cc:472] "loading: np:1"',
         'E1121 02:28:15.303364 13115 server.cc:241] "CudaDriverHelper has not been initialized."',
+        "2026-11-21T02:42:12Z W 16486 pinned_memory_manager.cc:273] no pinned memory",
+        "Signal (15) received.",
         "+------+------+",
     ],
     "worker": ["2026-11-21T02:40:00.123456Z [info     ] session opened [dialogue] session=ab", '{"level": "info"}', ""],
@@ -88,6 +90,7 @@ WORTH_SHOWING = {
     "nats": ["[77] 2026/11/21 02:40:00.000000 [ERR] maximum connections exceeded"],
     "triton": [
         "E1121 02:28:15.304138 13115 model_lifecycle.cc:642] \"failed to load 'espeak'\"",
+        '2026-11-21T02:42:13Z E 16486 model_lifecycle.cc:642] "failed to load"',
         "Traceback (most recent call last):",
     ],
     "worker": [

@@ -1,0 +1,85 @@
+"""The `parley` command.
+
+Each sub-command is registered by a small function in COMMANDS and imports what it needs when it runs, so that
+`parley --help` is instant.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+Subparsers = argparse._SubParsersAction  # type: ignore[type-arg]  # argparse has no public name for it
+
+
+def add_up(commands: "Subparsers[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "up",
+        help="run the whole stack on this machine until Ctrl-C",
+        description="Run nats-server, tritonserver, a dialogue worker and the edge on this machine until Ctrl-C. "
+        "Each option stands for the variable in brackets, which can be set in the environment or in .env, too.",
+    )
+    for flag, variable, shown, text in (
+        ("--host", "PARLEY_HOST", "ADDRESS", "serve the page on this address (default 127.0.0.1)"),
+        ("--port", "PARLEY_PORT", "N", "the page's port (default 8080; the next free one if it is taken)"),
+        ("--answers", "PARLEY_LLM_MODE", "MODE", "auto (default), llm, template or echo"),
+        ("--llm-url", "PARLEY_LLM_URL", "URL", "an OpenAI-compatible server, such as http://127.0.0.1:11434/v1"),
+        ("--llm-model", "PARLEY_LLM_MODEL", "NAME", "the model to ask there (default: the first it lists)"),
+        ("--state-dir", "PARLEY_STATE_DIR", "FOLDER", "the session secret, stores and logs (default .parley)"),
+    ):
+        parser.add_argument(flag, dest=variable, metavar=shown, help=f"{text} [{variable}]")
+    parser.add_argument("--verbose", action="store_true", help="show every line of every part, not only trouble")
+
+    def run(options: argparse.Namespace) -> int:
+        given = {name: value for name, value in vars(options).items() if name.startswith("PARLEY_")}
+        os.environ.update({name: value for name, value in given.items() if value is not None})
+        from services.launcher.up import up
+
+        return up(verbose=options.verbose)
+
+    parser.set_defaults(run=run)
+
+
+def add_doctor(commands: "Subparsers[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "doctor",
+        help="say what is missing or wrong on this machine",
+        description="Look at all that the stack needs on this machine. Exit status 1: something needed is wrong.",
+    )
+
+    def run(_options: argparse.Namespace) -> int:
+        from services.launcher.doctor import doctor
+
+        return doctor()
+
+    parser.set_defaults(run=run)
+
+
+COMMANDS: tuple[Callable[["Subparsers[argparse.ArgumentParser]"], None], ...] = (add_up, add_doctor)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; what it parses has `run(options) -> exit status`."""
+    whole = argparse.ArgumentParser(
+        prog="parley", description="A spoken conversation with AI characters in the browser."
+    )
+    whole.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = whole.add_subparsers(title="commands", metavar="COMMAND")
+    for add in COMMANDS:
+        add(commands)
+    return whole
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point; exits with the sub-command's status."""
+    whole = parser()
+    options = whole.parse_args(arguments)
+    if options.version:
+        from importlib.metadata import version
+
+        print(f"parley {version('parley')}")
+        return
+    if not hasattr(options, "run"):
+        whole.print_help()
+        raise SystemExit(2)
+    sys.exit(options.run(options))

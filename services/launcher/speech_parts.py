@@ -1,0 +1,80 @@
+"""The Triton part of the stack: its command, and checks that ask the models themselves.
+
+Triton's own health stays green after a model's process has died, so a model is asked to do a little work, at
+start and every few seconds. A model that does not load is named with its cause; the rest goes on without it,
+in text where it must.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+from services.launcher import triton
+from services.launcher.supervision import Part
+from services.launcher.supervisor import Command
+
+LOADED_WITHIN = 4.0
+"""Less than a check may take, so that it is asked again rather than cut off."""
+
+Canary = Callable[[], Awaitable[object]]
+
+
+class Models:
+    """Whether the models of one server work, by asking each for a little work."""
+
+    def __init__(self, address: str, canaries: Mapping[str, Canary], say: Callable[[str, bool], None]) -> None:
+        self._address = address
+        self._canaries = canaries
+        self._say = say
+        self.missing: dict[str, str] = {}
+        """Models that did not load, and why."""
+
+    def begin(self) -> None:
+        """A new server is about to be started: what the last one said is no longer true."""
+        self.missing.clear()
+
+    async def ready(self) -> None:
+        """Returns when each model has loaded and done its canary, or has said why it does not load."""
+        await asyncio.gather(*(self._loaded(model) for model in self._canaries))
+        await self.well()
+
+    async def well(self) -> None:
+        """Raises the first canary's error, with the name of its model."""
+        await asyncio.gather(*(self._sings(model) for model in self._canaries if model not in self.missing))
+
+    async def _loaded(self, model: str) -> None:
+        if model in self.missing:
+            return
+        try:
+            await triton.wait_ready(self._address, [model], timeout=LOADED_WITHIN)
+        except triton.ModelNotLoaded as error:
+            self.missing[model] = str(error)
+            self._say(f"{error}. Parley goes on without it.", True)
+
+    async def _sings(self, model: str) -> None:
+        try:
+            await self._canaries[model]()
+        except Exception as error:
+            raise RuntimeError(f"canary of {model}: {error or type(error).__name__}") from error
+
+
+def command(server: triton.TritonServer, models: Models) -> Command:
+    """The embedded tritonserver as a part. What a killed one leaves in shared memory is removed."""
+
+    def clean() -> None:
+        triton.remove_shared_memory(server.shm_prefix)
+        models.begin()
+
+    return Command(
+        Part("triton", ready_within=60.0, stop_within=triton.EXIT_TIMEOUT_SECONDS + 0.6),
+        server.argv,
+        server.env,
+        ready=models.ready,
+        well=models.well,
+        clean=clean,
+    )
+
+
+def repository() -> Path:
+    """The model repository beside the installed `services` package."""
+    return Path(__file__).resolve().parents[2] / "model_repository"

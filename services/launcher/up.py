@@ -1,0 +1,142 @@
+"""`parley up`: the whole stack on this machine."""
+
+import asyncio
+import hashlib
+import os
+import random
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from services.configuration import load_or_exit
+from services.launcher import answer_source, instance, parts, ports, speech_parts, triton
+from services.launcher.answer_source import AnswerSource, AnswerSourceError
+from services.launcher.config import LauncherConfiguration
+from services.launcher.console import Console
+from services.launcher.instance import Instance, NoRoomError, Running
+from services.launcher.parts import Ports
+from services.launcher.ports import NoPortError
+from services.launcher.supervisor import Command, Supervisor
+from services.launcher.triton import TritonMissing, TritonPorts
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def up(verbose: bool = False) -> int:
+    """Start everything and supervise it until Ctrl-C or SIGTERM. The exit status."""
+    configuration = load_or_exit(LauncherConfiguration)
+    try:
+        mine = instance.claim(configuration.state_dir)
+    except (NoRoomError, OSError) as error:
+        print(f"parley: {error}", file=sys.stderr)
+        return 1
+    console = Console(sys.stdout, mine.log_file, verbose)
+    try:
+        return asyncio.run(_up(configuration, mine, console))
+    except (AnswerSourceError, NoPortError, TritonMissing, OSError) as error:
+        console.say(str(error), trouble=True)
+        console.say("`parley doctor` looks at everything that is needed.")
+        return 2 if isinstance(error, AnswerSourceError) else 1
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        console.close()
+        mine.release()
+
+
+async def _up(configuration: LauncherConfiguration, mine: Instance, console: Console) -> int:
+    begun = time.monotonic()
+    console.say(f"Parley {version('parley')}, log in {_shown(mine.log_file)}")
+    chosen = choose_ports(configuration.host, configuration.port)
+    if chosen.page != configuration.port:
+        console.say(f"port {configuration.port} is taken, so the page is on port {chosen.page}", trouble=True)
+    answers = await answer_source.choose(
+        configuration.llm_mode, configuration.llm_url, configuration.llm_api_key, configuration.llm_model
+    )
+    url = f"http://{parts.reachable(configuration.host)}:{chosen.page}"
+
+    def announce() -> None:
+        mine.announce(Running(os.getpid(), url, answers.mode, f"127.0.0.1:{chosen.triton_grpc}", {"page": chosen.page}))
+        console.say(f"everything is ready after {time.monotonic() - begun:.1f} s")
+        console.say(answers.detail)
+        if configuration.host not in LOOPBACK:
+            console.say(
+                "Other machines' browsers give a page no microphone over plain HTTP: put HTTPS in front for them.",
+                trouble=True,
+            )
+        console.say(f"Talk at {url}")
+        console.say("Ctrl-C stops everything.")
+
+    supervisor = Supervisor(
+        stack(configuration, mine, chosen, answers, console, os.environ), mine.folder, console, announce
+    )
+
+    def stop() -> None:
+        console.say("stopping")
+        supervisor.stop()
+
+    loop = asyncio.get_running_loop()
+    for asked in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(asked, stop)
+    status = await supervisor.run()
+    console.say("everything has ended")
+    return status
+
+
+def choose_ports(host: str, page: int) -> Ports:
+    """A free port for each part. Raises NoPortError, or OSError when the host is none of this machine's."""
+    found = ports.internal(6, random.Random())
+    return Ports(ports.page(host, page), *found)
+
+
+def stack(
+    configuration: LauncherConfiguration,
+    mine: Instance,
+    chosen: Ports,
+    answers: AnswerSource,
+    console: Console,
+    environment: Mapping[str, str],
+) -> list[Command]:
+    """The commands of all parts. Raises triton.TritonMissing."""
+    # Parts that are not ours, such as Triton's models, do not read `.env` themselves.
+    settings = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    base = parts.base_environment({**settings, **environment}, configuration.log_format)
+    token = secrets.token_hex(16)
+    nats_url = f"nats://{token}@127.0.0.1:{chosen.nats}"
+    server = triton.prepare(
+        speech_parts.repository(),
+        mine.folder,
+        TritonPorts(grpc=chosen.triton_grpc, http=chosen.triton_http, metrics=chosen.triton_metrics),
+        name=f"parley_{hashlib.sha256(bytes(mine.folder)).hexdigest()[:12]}",
+        environment=base,
+    )
+    speech = {
+        "PARLEY_STT_ADDRESSES": server.grpc_address,
+        "PARLEY_STT_MODEL": "pocketsphinx",
+        "PARLEY_TTS_ADDRESSES": server.grpc_address,
+        "PARLEY_TTS_MODEL": "espeak",
+    }
+    models = speech_parts.Models(
+        server.grpc_address,
+        speech_parts.canaries(server.grpc_address),
+        lambda text, trouble: console.say(text, "triton", trouble),
+    )
+    return [
+        parts.nats(mine.folder, chosen, token, base),
+        speech_parts.command(server, models),
+        parts.worker(nats_url, chosen, answers, speech, base),
+        parts.edge(nats_url, configuration.host, chosen, mine.secret(), base),
+    ]
+
+
+def _shown(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
