@@ -6,7 +6,7 @@ Every service declares its variables in a `config.py` of its own as a subclass o
 import sys
 from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "PARLEY_"
@@ -21,7 +21,7 @@ class Configuration(BaseSettings):
 
 
 class ConfigurationError(ValueError):
-    """The text names each wrong variable, what it got and what it takes."""
+    """The text names each wrong variable, what it got (unless it is a secret) and what it takes."""
 
 
 ConfigurationT = TypeVar("ConfigurationT", bound=Configuration)
@@ -37,7 +37,8 @@ def load(kind: type[ConfigurationT]) -> ConfigurationT:
             name = str(problem["loc"][0]) if problem["loc"] else ""
             field = kind.model_fields.get(name)
             takes = f" It takes: {field.description}" if field and field.description else ""
-            got = "" if problem["type"] == "missing" else f" (got {problem['input']!r})"
+            secret = field is not None and field.annotation is SecretStr
+            got = "" if problem["type"] == "missing" or secret else f" (got {problem['input']!r})"
             lines.append(f"{PREFIX}{name.upper()}: {problem['msg']}{got}.{takes}")
         raise ConfigurationError("\n".join(lines)) from error
 

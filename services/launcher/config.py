@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
 
 from services.configuration import Configuration
 
@@ -16,8 +16,8 @@ def _is_http_url(value: str) -> str:
     return value.rstrip("/")
 
 
-def _is_header_value(value: str) -> str:
-    if not value.isprintable() or not value.isascii():
+def _is_header_value(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().isprintable() or not value.get_secret_value().isascii():
         raise ValueError("a key has printable ASCII characters only")
     return value
 
@@ -43,8 +43,8 @@ class LauncherConfiguration(Configuration):
         default="",
         description="an OpenAI-compatible server's base address, such as http://127.0.0.1:11434/v1.",
     )
-    llm_api_key: Annotated[str, AfterValidator(_is_header_value)] = Field(
-        default="", description="that server's key, if it wants one.", repr=False
+    llm_api_key: Annotated[SecretStr, AfterValidator(_is_header_value)] = Field(
+        default=SecretStr(""), description="that server's key, if it wants one."
     )
     llm_model: str = Field(default="", description="the model to ask; empty: the first that the server lists.")
     log_format: Literal["console", "json"] = Field(default="console", description="console or json.")

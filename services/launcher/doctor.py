@@ -66,7 +66,10 @@ def _all() -> Iterator[Finding]:
 async def _answers(configuration: LauncherConfiguration) -> list[Finding]:
     try:
         source = await answer_source.choose(
-            configuration.llm_mode, configuration.llm_url, configuration.llm_api_key, configuration.llm_model
+            configuration.llm_mode,
+            configuration.llm_url,
+            configuration.llm_api_key.get_secret_value(),
+            configuration.llm_model,
         )
     except AnswerSourceError as error:
         return bad(str(error), "correct it in the environment or in .env")

@@ -12,11 +12,22 @@ from pathlib import Path
 from services.launcher import triton
 from services.launcher.supervision import Part
 from services.launcher.supervisor import Command
+from services.speech.recogniser import Recogniser
+from services.speech.synthesiser import Synthesiser
 
 LOADED_WITHIN = 4.0
 """Less than a check may take, so that it is asked again rather than cut off."""
 
 Canary = Callable[[], Awaitable[object]]
+"""Returns when the model did a little work; raises with the reason when it did not."""
+
+
+def canaries(address: str) -> dict[str, Canary]:
+    """How the models of the embedded server are asked. To be called in the event loop."""
+    return {
+        "pocketsphinx": Recogniser(address, "pocketsphinx").canary,
+        "espeak": Synthesiser(address, "espeak").canary,
+    }
 
 
 class Models:
@@ -29,7 +40,7 @@ class Models:
         self.missing: dict[str, str] = {}
         """Models that did not load, and why."""
 
-    def begin(self) -> None:
+    def forget(self) -> None:
         """A new server is about to be started: what the last one said is no longer true."""
         self.missing.clear()
 
@@ -63,7 +74,7 @@ def command(server: triton.TritonServer, models: Models) -> Command:
 
     def clean() -> None:
         triton.remove_shared_memory(server.shm_prefix)
-        models.begin()
+        models.forget()
 
     return Command(
         Part("triton", ready_within=60.0, stop_within=triton.EXIT_TIMEOUT_SECONDS + 0.6),

@@ -57,7 +57,10 @@ async def _up(configuration: LauncherConfiguration, mine: Instance, console: Con
     if chosen.page != configuration.port:
         console.say(f"port {configuration.port} is taken, so the page is on port {chosen.page}", trouble=True)
     answers = await answer_source.choose(
-        configuration.llm_mode, configuration.llm_url, configuration.llm_api_key, configuration.llm_model
+        configuration.llm_mode,
+        configuration.llm_url,
+        configuration.llm_api_key.get_secret_value(),
+        configuration.llm_model,
     )
     url = f"http://{parts.reachable(configuration.host)}:{chosen.page}"
 
