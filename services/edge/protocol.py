@@ -1,10 +1,11 @@
-"""uvicorn's WebSocket protocol with a way to end a client that takes nothing, and a quiet end for bad UTF-8.
+"""uvicorn's WebSocket protocol with a way to end a client that takes nothing, and quiet about what clients do.
 
 An ASGI `websocket.close` waits until the client has taken what is queued for it, and after it uvicorn's
 transport does, too: a client that never reads would keep its buffers here for ever.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
@@ -19,6 +20,17 @@ Abandon = Callable[[int, str], None]
 
 
 class Protocol(WebSocketsSansIOProtocol):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._application: Any = self.app
+        self.app = self._run
+
+    async def _run(self, *asgi: Any) -> None:
+        await self._application(*asgi)
+        if self.initial_response is not None and self.close_sent:
+            # A refusal by an HTTP response is complete, too; uvicorn would log an error for each.
+            self.handshake_complete = True
+
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if hasattr(self, "scope"):  # not when the handshake was refused as malformed
