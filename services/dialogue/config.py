@@ -25,6 +25,9 @@ class WorkerConfiguration(Configuration):
     llm_url: str = Field("", description="the base URL of an OpenAI-compatible server, such as http://host:8000/v1")
     llm_api_key: str = Field("", description="the key for that server, if it wants one", repr=False)
     llm_model: str = Field("", description="a model of that server")
+    llm_fallback: Literal["none", "template"] = Field(
+        "none", description="none or template: what answers when the language model fails before its first word"
+    )
     llm_detail: str = Field("", description="a sentence for the page about where answers come from")
     llm_first_token_seconds: float = Field(5.0, gt=0, le=120, description="seconds to the first token, up to 120")
     llm_total_seconds: float = Field(30.0, gt=0, le=600, description="seconds for a whole answer, up to 600")
@@ -33,5 +36,6 @@ class WorkerConfiguration(Configuration):
     grace_seconds: float = Field(30.0, ge=1, le=3600, description="seconds that a session waits for a lost client")
     idle_seconds: float = Field(900.0, ge=10, le=86400, description="seconds without a word after which it is closed")
     remember_seconds: float = Field(3600.0, ge=60, le=7 * 86400, description="seconds that a session can be resumed")
+    drain_seconds: float = Field(2.0, ge=0, le=3600, description="seconds that running answers may take at shutdown")
     log_format: Literal["json", "console"] = Field("json", description="json or console")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug, info, warning or error")

@@ -1,0 +1,266 @@
+"""One session's ear: frames in; voice decisions and transcripts out.
+
+It keeps a second of audio, so that an utterance begins a little before the detector noticed it, and holds
+audio back in a pause, so that recognition can prepare the transcript while the user may still go on.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import structlog
+
+from services.contracts.audio import MAX_UPLINK_SAMPLES, UPLINK
+from services.contracts.errors import MEANINGS, Code
+from services.contracts.frame import Header
+from services.dialogue.clock import Clock
+from services.dialogue.inputs import (
+    Event,
+    FinalTranscript,
+    PartialTranscript,
+    RecognitionFailed,
+    VoiceStarted,
+    VoiceStopped,
+)
+from services.dialogue.timeline import AudioClock
+from services.dialogue.vad import SENSITIVITIES, WINDOW, DetectionTicks, Recurrence, Samples
+from services.speech.errors import SpeechError
+from services.speech.recogniser import Recogniser
+from services.speech.recognition_stream import RecognitionStream
+from services.telemetry import metrics
+
+log = structlog.get_logger(__name__)
+
+PREROLL_SAMPLES = int(0.3 * UPLINK.sample_rate)
+"""So much audio before the first voiced window belongs to the utterance: soft beginnings."""
+_KEPT_SAMPLES = UPLINK.sample_rate
+_LONGEST_GAP_FRAMES = 50
+"""Frames lost in a row, up to 1 s, are filled with silence; more is a break in the stream."""
+_PARTIAL_S = 0.2
+_BREAK_S = 0.6
+"""A client that stops sending in the middle of speech, without a word, has stopped speaking."""
+
+
+class FrameRefused(ValueError):
+    """An audio frame that cannot be taken; `code` is for the client."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass
+class _Utterance:
+    number: int
+    stream: RecognitionStream
+    wanted: Literal["prepare", "finish"] | None = None
+    """What to ask recognition for next, before any further partial transcript."""
+    signal: asyncio.Event = field(default_factory=asyncio.Event)
+    held: list[Samples] | None = None
+    """Audio after a pause began; None while there is none."""
+    task: asyncio.Task[None] | None = None
+
+
+class Listener:
+    def __init__(
+        self,
+        ticks: DetectionTicks,
+        recogniser: Recogniser,
+        clock: Clock,
+        deliver: Callable[[Event], None],
+        name: Callable[[int], str],
+    ) -> None:
+        """`deliver` takes what was heard; `name` makes an utterance's id for the models from its number."""
+        self._ticks = ticks
+        self._recogniser = recogniser
+        self._clock = clock
+        self._deliver = deliver
+        self._name = name
+        self.sensitivity = SENSITIVITIES[1]
+        self.language = "auto"
+        self._expected: int | None = None
+        self._arrived_at = 0.0
+        self._utterances: dict[int, _Utterance] = {}
+        self._current: _Utterance | None = None
+        self.forget()
+
+    # --- Audio -----------------------------------------------------------------------------------------------
+
+    def feed(self, header: Header, pcm: bytes, hearing: bool) -> None:
+        """One uplink frame. While not `hearing` only its number is taken. Raises FrameRefused."""
+        lost = self._check(header, pcm)
+        if not hearing:
+            return
+        samples = np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
+        if 0 < lost <= _LONGEST_GAP_FRAMES:
+            metrics.UPLINK_LOST_FRAMES.inc(lost)
+            self._take(np.zeros(lost * UPLINK.frame_samples, np.float32))
+        first = self._end
+        self._arrived_at = self._clock()
+        self._timeline.arrived(first + len(samples), self._arrived_at, first, header.time_us / 1000)
+        self._take(samples)
+
+    def _check(self, header: Header, pcm: bytes) -> int:
+        """The number of frames lost before this one."""
+        if not pcm or len(pcm) % 2 or len(pcm) > MAX_UPLINK_SAMPLES * 2:
+            raise FrameRefused(
+                Code.MALFORMED_FRAME,
+                f"An audio frame has 1 to {MAX_UPLINK_SAMPLES} samples of 16 bits; this one has {len(pcm)} bytes.",
+            )
+        expected = header.sequence if self._expected is None else self._expected
+        if header.sequence < expected:
+            raise FrameRefused(
+                Code.FRAME_OUT_OF_ORDER, f"Audio frame {header.sequence} came where {expected} or later was due."
+            )
+        self._expected = header.sequence + 1
+        return header.sequence - expected
+
+    def _take(self, samples: Samples) -> None:
+        self._kept.append((self._end, samples))
+        self._end += len(samples)
+        while self._kept and self._kept[0][0] + len(self._kept[0][1]) < self._end - _KEPT_SAMPLES:
+            self._kept.popleft()
+        current = self._current
+        if current is not None:
+            if current.held is None:
+                current.stream.append(samples)
+            else:
+                current.held.append(samples)
+        self._window = np.concatenate([self._window, samples])
+        while len(self._window) >= WINDOW:
+            window, self._window = self._window[:WINDOW], self._window[WINDOW:]
+            self._ticks.submit(self._recurrence, window, self._judge(self._windows_end))
+            self._windows_end += WINDOW
+
+    def _judge(self, start: int) -> Callable[[float], None]:
+        era = self._era
+
+        def judge(score: float) -> None:
+            if era is self._era:
+                self._scored(start, score)
+
+        return judge
+
+    def _scored(self, start: int, score: float) -> None:
+        """The window that begins at sample `start` has this probability of voice."""
+        if not self._voiced and score >= self.sensitivity.begin:
+            self._voiced = True
+            self._voice_start = start
+            asyncio.get_running_loop().call_later(_BREAK_S, self._watch, self._era)
+            self._deliver(VoiceStarted(at=self._timeline.worker_time(start), client_ms=self._timeline.client_ms(start)))
+        elif self._voiced and score < self.sensitivity.end:
+            self._voiced = False
+            self._deliver(VoiceStopped(at=self._timeline.worker_time(start), client_ms=self._timeline.client_ms(start)))
+
+    def _watch(self, era: object) -> None:
+        """While there is voice, frames must come."""
+        if era is not self._era or not self._voiced:
+            return
+        waited = self._clock() - self._arrived_at
+        if waited < _BREAK_S:
+            asyncio.get_running_loop().call_later(_BREAK_S - waited, self._watch, era)
+            return
+        self._voiced = False
+        at, client_ms = self._timeline.worker_time(self._end), self._timeline.client_ms(self._end)
+        self._deliver(VoiceStopped(at=at, client_ms=client_ms))
+
+    def forget(self) -> None:
+        """What was heard so far belongs to another moment: the detector and the pre-roll start anew."""
+        self._era = object()
+        self._recurrence = Recurrence()
+        self._timeline = AudioClock()
+        self._kept: deque[tuple[int, Samples]] = deque()
+        self._end = 0
+        self._window: Samples = np.zeros(0, np.float32)
+        self._windows_end = 0
+        self._voiced = False
+        self._voice_start = 0
+
+    # --- Utterances ------------------------------------------------------------------------------------------
+
+    def open(self, number: int) -> None:
+        """What was heard since shortly before the voice began, and what follows, is an utterance."""
+        stream = self._recogniser.open(self._name(number), language=self.language, word_times=True)
+        utterance = _Utterance(number, stream)
+        begin = self._voice_start - PREROLL_SAMPLES
+        for start, samples in self._kept:
+            if start + len(samples) > begin:
+                stream.append(samples[max(0, begin - start) :])
+        self._utterances[number] = utterance
+        self._current = utterance
+        utterance.task = asyncio.create_task(self._follow(utterance))
+
+    def pause(self, number: int) -> None:
+        utterance = self._utterances.get(number)
+        if utterance and utterance.held is None:
+            utterance.held = []
+            utterance.wanted = utterance.wanted or "prepare"
+            utterance.signal.set()
+
+    def resume(self, number: int) -> None:
+        utterance = self._utterances.get(number)
+        if utterance and utterance.held is not None:
+            for samples in utterance.held:
+                utterance.stream.append(samples)
+            utterance.held = None
+
+    def close(self, number: int) -> None:
+        """The transcript of what came before the pause, or up to now, is final."""
+        utterance = self._utterances.get(number)
+        if utterance:
+            if self._current is utterance:
+                self._current = None
+            utterance.wanted = "finish"
+            utterance.signal.set()
+
+    def drop(self) -> None:
+        """Nobody wants the transcripts of what is open."""
+        for utterance in list(self._utterances.values()):
+            if utterance.task:
+                utterance.task.cancel()
+        self._current = None
+
+    async def _follow(self, utterance: _Utterance) -> None:
+        """Asks for transcripts, one request after the other, until the final one is there."""
+        stream, number = utterance.stream, utterance.number
+        shown = ""
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(utterance.signal.wait(), _PARTIAL_S)
+                utterance.signal.clear()
+                wanted, utterance.wanted = utterance.wanted, None
+                if wanted == "finish":
+                    result = await stream.final(speculative=False)
+                    self._forget_utterance(utterance)
+                    self._deliver(FinalTranscript(at=self._clock(), utterance=number, result=result))
+                    return
+                if wanted is None and utterance.held is not None:
+                    continue
+                result = await (stream.final(speculative=True) if wanted else stream.partial())
+                if result.text.strip() and result.text != shown:
+                    shown = result.text
+                    self._deliver(PartialTranscript(at=self._clock(), utterance=number, result=result))
+        except SpeechError as error:
+            log.warning("an utterance was not recognised", utterance=number, cause=str(error))
+            self._fail(utterance)
+        except Exception:
+            log.exception("recognition failed", utterance=number)
+            self._fail(utterance)
+        finally:
+            self._forget_utterance(utterance)
+            stream.abandon()
+
+    def _fail(self, utterance: _Utterance) -> None:
+        self._forget_utterance(utterance)
+        message = MEANINGS[Code.RECOGNITION_UNAVAILABLE].message
+        self._deliver(RecognitionFailed(at=self._clock(), utterance=utterance.number, message=message))
+
+    def _forget_utterance(self, utterance: _Utterance) -> None:
+        self._utterances.pop(utterance.number, None)
+        if self._current is utterance:
+            self._current = None

@@ -1,0 +1,362 @@
+"""One conversation on this worker: the shell around the pure machine. It reads: receive, step, perform."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+
+from services.contracts import commands, events
+from services.contracts.assignment import Attach, Control
+from services.contracts.characters import Character, Voice
+from services.contracts.errors import Code
+from services.contracts.frame import HEADER_BYTES, Flags, FrameError, Kind, unpack
+from services.contracts.settings import SessionSettings
+from services.dialogue import actions as do
+from services.dialogue import inputs
+from services.dialogue.cast import Cast
+from services.dialogue.checkpoint import Checkpoint, CheckpointStore
+from services.dialogue.clock import Clock
+from services.dialogue.conversation import Conversation, hearing, mood, mood_event, open_text
+from services.dialogue.language import AnswerRequest, AnswerSource, Replaced, build_messages
+from services.dialogue.listening import FrameRefused, Listener
+from services.dialogue.machine import step
+from services.dialogue.memory import Memory
+from services.dialogue.outbox import Outbox
+from services.dialogue.playout import Playout
+from services.dialogue.speaking import Speaker
+from services.dialogue.vad import SENSITIVITIES, DetectionTicks
+from services.speech.recogniser import Recogniser
+from services.speech.synthesiser import Synthesiser
+from services.telemetry import metrics
+
+log = structlog.get_logger(__name__)
+
+_COMPLAINT_S = 1.0
+"""A flood of refused frames gets one error event a second."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What all sessions of a worker share."""
+
+    clock: Clock
+    ticks: DetectionTicks
+    recogniser: Recogniser
+    synthesiser: Synthesiser
+    source: Callable[[SessionSettings, Character, Callable[[Replaced], None]], AnswerSource]
+    """A session's own source of answers, for its settings and who answers. Calls back when another one stands in."""
+    characters: dict[str, Character]
+    can_ask: bool
+    checkpoints: CheckpointStore
+
+
+class Session:
+    def __init__(
+        self,
+        sid: str,
+        token: str,
+        settings: SessionSettings,
+        tools: Tools,
+        publish: Callable[[bytes], None],
+        restored: Checkpoint | None = None,
+    ) -> None:
+        self.sid = sid
+        self._token = token
+        self._tools = tools
+        self._clock = tools.clock
+        self._outbox = Outbox(publish, tools.clock)
+        self._playout = Playout()
+        self._speaker = Speaker(tools.synthesiser, tools.clock, self.receive, self._playout)
+        self._log = log.bind(session=sid)
+        if restored:
+            settings = restored.settings
+            self._outbox.epoch = restored.epoch
+            self._outbox.sequence = restored.sequence
+        self._state = Conversation(
+            settings=settings,
+            cast=Cast(tools.characters, settings.character),
+            memory=Memory(tuple(restored.turns)) if restored else Memory(),
+            can_ask=tools.can_ask,
+            prefix=f"{sid[:8]}-{self._outbox.epoch}-",
+            generation=restored.generation if restored else 0,
+            number=restored.number if restored else 0,
+        )
+        self._owed = restored.open_text if restored else ""
+        self._lost_some = restored is not None
+        """The worker before this one may have said things that nobody can say again."""
+        self._source = self._choose_source()
+        self._listener = Listener(
+            tools.ticks, tools.recogniser, tools.clock, self.receive, lambda number: f"{self._state.prefix}{number}"
+        )
+        self._hear_settings()
+        self._events: deque[inputs.Event] = deque()
+        self._stepping = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._underruns = 0
+        self._underruns_of = 0
+        """The generation that the count belongs to."""
+        self._complained_at = 0.0
+        self.detached_at: float | None = self._clock()
+        """When the client was lost; None while it is connected."""
+        self.heard_from_at = self._clock()
+        """When the client last said something."""
+        self.quiet = asyncio.Event()
+        """Set while no answer is under way."""
+        self.quiet.set()
+
+    # --- Receive, step, perform ------------------------------------------------------------------------------
+
+    def receive(self, event: inputs.Event) -> None:
+        """Takes one event through the machine, and those that follow from it."""
+        self._events.append(event)
+        if self._stepping:
+            return
+        self._stepping = True
+        try:
+            while self._events:
+                self._state, actions = step(self._state, self._events.popleft())
+                for action in actions:
+                    self._perform(action)
+                self._play()
+        finally:
+            self._stepping = False
+        if self._state.answer is None:
+            self.quiet.set()
+        else:
+            self.quiet.clear()
+
+    def _perform(self, action: do.Action) -> None:
+        match action:
+            case do.Send(event):
+                self._send(event)
+            case do.WakeAt(at):
+                self._wake_at(at)
+            case do.ForgetVoice():
+                self._listener.forget()
+            case do.OpenUtterance(utterance):
+                self._listener.open(utterance)
+            case do.PauseUtterance(utterance):
+                self._listener.pause(utterance)
+            case do.ResumeUtterance(utterance):
+                self._listener.resume(utterance)
+            case do.CloseUtterance(utterance):
+                self._listener.close(utterance)
+            case do.DropUtterances():
+                self._listener.drop()
+            case do.Ask(generation, user, character):
+                self._speaker.ask(generation, self._source, self._request(user, character))
+            case do.Synthesise(generation, slot, text, character):
+                self._speaker.synthesise(generation, slot, text, self._voice(character))
+            case do.SkipSlot(generation, slot):
+                self._playout.end(generation, slot)
+            case do.CloseAudio(generation, slots):
+                self._playout.close(generation, slots)
+            case do.StopAnswer(generation):
+                self._speaker.stop(generation)
+            case do.Measure(turn):
+                metrics.FIRST_AUDIO.observe(turn.total_ms / 1000)
+                for part in turn.parts:
+                    metrics.TURN_PART.labels(part.name).observe(max(0.0, part.ms) / 1000)
+            case do.TurnOver(outcome):
+                metrics.TURNS.labels(outcome).inc()
+                if outcome == "interrupted":
+                    metrics.INTERRUPTIONS.inc()
+            case do.Checkpoint():
+                self._tools.checkpoints.save(self.sid, self._checkpoint())
+
+    def _play(self) -> None:
+        """Sends all audio that is in order and within the client's credit."""
+        generation = self._playout.generation
+        while frame := self._playout.take():
+            first = self._playout.sent * 2 == len(frame)
+            self._outbox.audio(generation, frame)
+            if first:
+                self._events.append(inputs.AudioSent(at=self._clock(), generation=generation))
+        if self._playout.drained():
+            drained = inputs.AudioDrained(
+                at=self._clock(),
+                generation=generation,
+                last_sequence=self._outbox.sequence,
+                samples=self._playout.sent,
+            )
+            self._events.append(drained)
+
+    def _send(self, event: events.AnyEvent) -> None:
+        generation, flags = self._state.generation, Flags.NONE
+        match event:
+            case events.AudioFlush():
+                flags = Flags.FLUSH
+            case events.Error():
+                metrics.ERRORS.labels(event.code).inc()
+            case events.SettingsChanged():
+                self._source = self._choose_source()
+                self._hear_settings()
+            case _:
+                pass
+        self._outbox.event(event, generation, flags)
+
+    def _wake_at(self, at: float | None) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if at is not None:
+            delay = max(0.0, at - self._clock())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._woken)
+
+    def _woken(self) -> None:
+        self.receive(inputs.Woken(at=self._clock()))
+
+    def _request(self, user: str, character: Character) -> AnswerRequest:
+        settings = self._state.settings
+        return AnswerRequest(
+            messages=build_messages(character, self._state.memory.turns, user, settings.context_turns),
+            model=settings.model,
+            temperature=settings.temperature,
+            max_tokens=settings.answer_tokens,
+            seed=settings.seed,
+        )
+
+    def _voice(self, character: Character) -> Voice:
+        settings = self._state.settings
+        return msgspec.structs.replace(character.voice, speed=settings.speed, seed=settings.seed)
+
+    def _choose_source(self) -> AnswerSource:
+        settings = self._state.settings
+        return self._tools.source(settings, self._tools.characters[settings.character], self._replaced)
+
+    def _replaced(self, replaced: Replaced) -> None:
+        """Another source answered this time: said, not silent."""
+        message = f"{replaced.failure} This answer is from {replaced.by.model or replaced.by.mode}."
+        self._send(events.error(replaced.failure.code, message))
+
+    def _hear_settings(self) -> None:
+        self._listener.sensitivity = SENSITIVITIES[self._state.settings.pause_sensitivity]
+        self._listener.language = self._state.settings.language
+
+    # --- The client --------------------------------------------------------------------------------------------
+
+    @property
+    def epoch(self) -> int:
+        return self._outbox.epoch
+
+    def attach(self, request: Attach) -> None:
+        """A connection of the client is there: greets it and sends what it has missed."""
+        outbox = self._outbox
+        outbox.epoch = max(outbox.epoch, request.epoch) + 1
+        outbox.sequence = max(outbox.sequence, request.last_sequence)
+        fresh = request.last_sequence == 0
+        complete = not (fresh or self._lost_some) and outbox.remembers(request.last_sequence)
+        self._lost_some = False
+        self.detached_at = None
+        self.heard_from_at = self._clock()
+        ready = events.Ready(
+            protocol=commands.PROTOCOL,
+            session_id=self.sid,
+            token=self._token,
+            epoch=outbox.epoch,
+            generation=self._state.generation,
+            resumed=request.resume,
+            complete=complete or not request.resume,
+            settings=self._state.settings,
+            characters=list(self._tools.characters.values()),
+            answer_source=self._source.about,
+            history=list(self._state.memory.turns),
+        )
+        outbox.welcome(ready, request.last_sequence)
+        outbox.attached = True
+        if complete:
+            outbox.replay(request.last_sequence)
+        self.receive(inputs.ConnectionBack(at=self._clock(), fresh=fresh))
+        self._send(mood_event(self._state, mood(self._state)))
+        if self._owed:
+            owed, self._owed = self._owed, ""
+            self.receive(inputs.Restored(at=self._clock(), user=owed))
+        self._tools.checkpoints.save(self.sid, self._checkpoint())
+
+    def message(self, message: bytes) -> None:
+        """One message of the uplink subject. Never raises: what is wrong with it goes to the client."""
+        try:
+            header = unpack(message)
+        except FrameError as error:
+            self._complain(Code.MALFORMED_FRAME, str(error))
+            return
+        if header.epoch != self._outbox.epoch:
+            return
+        payload = message[HEADER_BYTES:]
+        match header.kind:
+            case Kind.AUDIO:
+                self.heard_from_at = self._clock()
+                try:
+                    self._listener.feed(header, payload, hearing(self._state))
+                except FrameRefused as refused:
+                    self._complain(refused.code, str(refused))
+            case Kind.JSON:
+                self._command(payload)
+            case Kind.CONTROL:
+                self._control(payload)
+
+    def _command(self, payload: bytes) -> None:
+        try:
+            command = commands.decode(payload)
+        except commands.CommandError as error:
+            self._send(events.error(error.code, str(error)))
+            return
+        now = self._clock()
+        match command:
+            case commands.Ping():
+                self._outbox.event(events.Pong(at_ms=command.at_ms, server_ms=now * 1000))
+                return
+            case commands.Hello():
+                self._send(events.error(Code.INVALID_COMMAND, "This connection has said hello already."))
+                return
+            case commands.Played():
+                self._playout.played(command.generation, command.samples)
+                before = self._underruns if command.generation == self._underruns_of else 0
+                metrics.UNDERRUNS.inc(max(0, command.underruns - before))
+                self._underruns, self._underruns_of = command.underruns, command.generation
+            case _:
+                pass
+        self.heard_from_at = now
+        self.receive(inputs.Commanded(at=now, command=command))
+
+    def _control(self, payload: bytes) -> None:
+        control = msgspec.json.decode(payload, type=Control)
+        if control.verb == "detached" and self.detached_at is None:
+            self.detached_at = self._clock()
+            self._outbox.attached = False
+            self.receive(inputs.ConnectionLost(at=self._clock()))
+
+    def _complain(self, code: Code, message: str) -> None:
+        now = self._clock()
+        if now - self._complained_at >= _COMPLAINT_S:
+            self._complained_at = now
+            self._send(events.error(code, message))
+
+    # --- The end -----------------------------------------------------------------------------------------------
+
+    def close(self, code: Code | None) -> None:
+        """Ends all work; with a code the client is told why and disconnected."""
+        self._wake_at(None)
+        self._listener.drop()
+        self._speaker.stop(self._state.generation + 1)
+        if code:
+            self._outbox.control(msgspec.json.encode(Control(verb="close", code=code)))
+
+    def checkpoint(self) -> None:
+        self._tools.checkpoints.save(self.sid, self._checkpoint())
+
+    def _checkpoint(self) -> Checkpoint:
+        state = self._state
+        return Checkpoint(
+            token=self._token,
+            settings=state.settings,
+            turns=list(state.memory.turns),
+            generation=state.generation,
+            number=state.number,
+            epoch=self._outbox.epoch,
+            sequence=self._outbox.sequence,
+            open_text=open_text(state),
+        )

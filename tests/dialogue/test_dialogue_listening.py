@@ -1,0 +1,215 @@
+"""The ear of a session with a scripted detector and a scripted recogniser, at audio time."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from services.contracts.errors import Code
+from services.contracts.frame import Header, Kind
+from services.contracts.speech import RecognitionResult
+from services.dialogue import inputs
+from services.dialogue.listening import PREROLL_SAMPLES, FrameRefused, Listener
+from services.speech.errors import Reason, SpeechUnavailable
+
+FRAME = 320
+
+
+class ScriptedTicks:
+    """Scores a window by its loudest sample, at once."""
+
+    def submit(self, recurrence, window, deliver):
+        deliver(float(np.abs(window).max()))
+
+
+class ScriptedStream:
+    def __init__(self, name):
+        self.name = name
+        self.samples = np.zeros(0, np.float32)
+        self.asked = []
+        self.questions: asyncio.Queue = asyncio.Queue()
+        self.gone = asyncio.Event()
+        self.failure = None
+
+    def append(self, samples):
+        self.samples = np.concatenate([self.samples, samples])
+        return True
+
+    async def partial(self):
+        return self._result("partial")
+
+    async def final(self, speculative=False):
+        return self._result("prepared" if speculative else "final")
+
+    def abandon(self):
+        self.gone.set()
+
+    def _result(self, kind):
+        if self.failure:
+            raise self.failure
+        self.asked.append((kind, len(self.samples)))
+        self.questions.put_nowait(kind)
+        return RecognitionResult(utterance=self.name, text=f"{kind} {len(self.samples)}")
+
+
+class ScriptedRecogniser:
+    def __init__(self):
+        self.streams = []
+
+    def open(self, name, **_options):
+        self.streams.append(ScriptedStream(name))
+        return self.streams[-1]
+
+
+class Ear:
+    def __init__(self):
+        self.heard: asyncio.Queue = asyncio.Queue()
+        self.recogniser = ScriptedRecogniser()
+        self.now = 100.0
+        self.sequence = 0
+        self.listener = Listener(
+            ScriptedTicks(), self.recogniser, lambda: self.now, self.heard.put_nowait, lambda n: f"u{n}"
+        )
+
+    def feed(self, loudness, frames=1, hearing=True, skip=0):
+        for _ in range(frames):
+            self.sequence += skip
+            self.now += 0.02
+            pcm = np.full(FRAME, int(loudness * 32767), "<i2").tobytes()
+            header = Header(Kind.AUDIO, sequence=self.sequence, time_us=int((self.now - 0.02) * 1e6))
+            self.sequence += 1
+            self.listener.feed(header, pcm, hearing)
+
+    async def next(self):
+        return await asyncio.wait_for(self.heard.get(), 5)
+
+
+@pytest.fixture
+def ear():
+    return Ear()
+
+
+async def test_voice_decisions_carry_the_time_of_their_samples(ear):
+    ear.feed(0.0, 50)
+    ear.feed(0.9, 50)
+    ear.feed(0.0, 10)
+    started, stopped = await ear.next(), await ear.next()
+    assert isinstance(started, inputs.VoiceStarted)
+    assert isinstance(stopped, inputs.VoiceStopped)
+    assert started.at == pytest.approx(101.0, abs=0.033)
+    assert stopped.at == pytest.approx(102.0, abs=0.033)
+    assert started.client_ms == pytest.approx(started.at * 1000, abs=1)
+
+
+async def test_an_utterance_begins_before_the_voice_was_noticed(ear):
+    ear.feed(0.0, 50)
+    ear.feed(0.9, 5)
+    ear.listener.open(1)
+    [stream] = ear.recogniser.streams
+    voiced = int(np.count_nonzero(stream.samples > 0.5))
+    assert voiced == 5 * FRAME
+    assert PREROLL_SAMPLES - 512 <= len(stream.samples) - voiced <= PREROLL_SAMPLES + FRAME
+    ear.listener.drop()
+
+
+async def test_audio_of_a_pause_is_held_back_and_given_on_when_it_was_only_a_pause(ear):
+    ear.feed(0.9, 50)
+    ear.listener.open(1)
+    [stream] = ear.recogniser.streams
+    before = len(stream.samples)
+    ear.listener.pause(1)
+    ear.feed(0.0, 10)
+    assert len(stream.samples) == before
+    ear.listener.resume(1)
+    assert len(stream.samples) == before + 10 * FRAME
+    ear.feed(0.9, 1)
+    assert len(stream.samples) == before + 11 * FRAME
+    ear.listener.drop()
+
+
+async def test_the_final_transcript_is_of_what_came_before_the_pause(ear):
+    ear.feed(0.9, 50)
+    await ear.next()
+    ear.listener.open(1)
+    [stream] = ear.recogniser.streams
+    before = len(stream.samples)
+    ear.listener.pause(1)
+    prepared = await ear.next()
+    assert isinstance(prepared, inputs.PartialTranscript)
+    assert prepared.result.text == f"prepared {before}"
+    ear.feed(0.0, 10)
+    await ear.next()
+    ear.listener.close(1)
+    final = await ear.next()
+    assert isinstance(final, inputs.FinalTranscript)
+    assert final.result.text == f"final {before}"
+    assert stream.asked[-1] == ("final", before)
+    await asyncio.wait_for(stream.gone.wait(), 5)
+
+
+async def test_partials_come_while_the_user_speaks_and_only_when_they_differ(ear):
+    ear.feed(0.9, 50)
+    await ear.next()
+    ear.listener.open(1)
+    first = await ear.next()
+    assert first.result.text.startswith("partial")
+    [stream] = ear.recogniser.streams
+    for _ in range(3):
+        await asyncio.wait_for(stream.questions.get(), 5)
+    assert ear.heard.empty()
+    ear.listener.drop()
+
+
+async def test_a_recogniser_that_fails_is_told_once(ear):
+    ear.feed(0.9, 50)
+    await ear.next()
+    ear.listener.open(1)
+    ear.recogniser.streams[0].failure = SpeechUnavailable(Reason.UNREACHABLE, "nobody there")
+    failed = await ear.next()
+    assert isinstance(failed, inputs.RecognitionFailed)
+    assert "nobody there" not in failed.message
+    ear.listener.close(1)
+    assert ear.heard.empty()
+
+
+async def test_a_client_that_falls_silent_without_a_word_has_stopped_speaking(ear):
+    ear.feed(0.9, 50)
+    assert isinstance(await ear.next(), inputs.VoiceStarted)
+    ear.now += 10
+    assert isinstance(await ear.next(), inputs.VoiceStopped)
+
+
+class TestFrames:
+    def test_lost_frames_are_silence(self, ear):
+        ear.feed(0.0, 2)
+        ear.feed(0.0, 1, skip=3)
+        assert ear.listener._end == 6 * FRAME
+
+    def test_a_long_gap_is_a_break_not_silence(self, ear):
+        ear.feed(0.0, 2)
+        ear.feed(0.0, 1, skip=1000)
+        assert ear.listener._end == 3 * FRAME
+
+    def test_a_number_that_does_not_rise_is_refused(self, ear):
+        ear.feed(0.0, 2)
+        ear.sequence = 1
+        with pytest.raises(FrameRefused) as refused:
+            ear.feed(0.0)
+        assert refused.value.code is Code.FRAME_OUT_OF_ORDER
+
+    @pytest.mark.parametrize("pcm", [b"", b"\0", bytes(2 * 1601)], ids=["empty", "odd", "long"])
+    def test_a_frame_of_a_wrong_size_is_refused(self, ear, pcm):
+        with pytest.raises(FrameRefused) as refused:
+            ear.listener.feed(Header(Kind.AUDIO), pcm, True)
+        assert refused.value.code is Code.MALFORMED_FRAME
+
+    def test_while_nobody_listens_only_the_number_is_taken(self, ear):
+        ear.feed(0.9, 10, hearing=False)
+        assert ear.listener._end == 0
+        assert ear.heard.empty()
+        ear.feed(0.0, 1)
+        assert ear.listener._end == FRAME
+
+    def test_what_is_kept_is_bounded(self, ear):
+        ear.feed(0.0, 1000)
+        assert sum(len(samples) for _, samples in ear.listener._kept) <= 17_000

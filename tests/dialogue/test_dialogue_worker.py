@@ -1,0 +1,225 @@
+"""The worker's shell on a real nats-server; only the speech models are scripted."""
+
+import asyncio
+import contextlib
+
+import msgspec
+import nats
+import nats.errors
+import pytest
+from workers import browser, running_worker
+
+from services.contracts import commands, events, subjects
+from services.contracts.assignment import Beat, Control
+from services.contracts.errors import Code
+from services.contracts.frame import Kind
+
+
+@pytest.fixture
+async def worker(nats_url):
+    async with running_worker(nats_url) as running:
+        yield running
+
+
+@pytest.fixture
+async def user(nats_url, worker):
+    async with browser(nats_url) as one:
+        yield one
+
+
+async def test_a_session_is_greeted_and_answered(user):
+    assert (await user.attach()).status == "ok"
+    ready = await user.until(events.Ready)
+    assert (ready.session_id, ready.token, ready.resumed) == (user.sid, user.token, False)
+    assert ready.answer_source.mode == "echo"
+    turn = await user.hear("good morning")
+    assert turn.user == "good morning"
+    assert turn.assistant == "You said: good morning"
+
+
+async def test_audio_ahead_of_the_listener_is_bounded(user):
+    await user.attach()
+    await user.send(commands.UserMessage(text="one. " * 400))
+    sent = 0
+    with contextlib.suppress(TimeoutError):
+        while True:
+            header, event = await asyncio.wait_for(user.next(), 1)
+            sent += len(event) // 2 if header.kind is Kind.AUDIO else 0
+    assert sent == 36_000
+
+
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [
+        (b"{", Code.MALFORMED_JSON),
+        (b"\xff\xfe", Code.MALFORMED_JSON),
+        (b'{"type":"zap"}', Code.UNKNOWN_TYPE),
+        (b"[1]", Code.INVALID_COMMAND),
+        (b'{"type":"played","generation":-1,"samples":0}', Code.INVALID_COMMAND),
+        (b'{"type":"settings","settings":{"silence_ms":5}}', Code.INVALID_SETTING),
+        (b'{"type":"user_message","text":""}', Code.TEXT_EMPTY),
+        (b'{"type":"user_message","text":"' + b"a" * 5000 + b'"}', Code.TEXT_TOO_LONG),
+        (b'{"type":"hello","protocol":1}', Code.INVALID_COMMAND),
+    ],
+)
+async def test_bad_commands_get_their_error_and_the_session_goes_on(user, payload, code):
+    await user.attach()
+    await user.send(payload)
+    error = await user.until(events.Error)
+    assert error.code == code
+    assert (await user.hear("still there")).user == "still there"
+
+
+async def test_bad_frames_get_one_error_and_the_session_goes_on(user):
+    await user.attach()
+    await user.until(events.Ready)
+    for _ in range(50):
+        await user.send(b"\0", Kind.AUDIO)
+    await user.client.publish(subjects.uplink(user.sid), b"junk")
+    errors = []
+    await user.send(commands.Ping(at_ms=5))
+    while True:
+        _, event = await user.next()
+        if isinstance(event, events.Error):
+            errors.append(event.code)
+        if isinstance(event, events.Pong):
+            break
+    assert errors == [Code.MALFORMED_FRAME]
+    assert (await user.hear("still there")).user == "still there"
+
+
+async def test_control_that_makes_no_sense_harms_nobody(user):
+    await user.attach()
+    await user.send(b"{}", Kind.CONTROL)
+    assert (await user.hear("still there")).user == "still there"
+
+
+async def test_messages_of_an_older_connection_are_not_heard(user):
+    await user.attach()
+    await user.send(commands.UserMessage(text="from the past"), epoch=0)
+    assert (await user.hear("now")).number == 1
+
+
+class TestAdmission:
+    async def test_a_full_worker_leaves_the_queue_group_and_comes_back(self, nats_url):
+        async with running_worker(nats_url, slots=1, grace_s=0.1), contextlib.AsyncExitStack() as stack:
+            first = await stack.enter_async_context(browser(nats_url))
+            second = await stack.enter_async_context(browser(nats_url))
+            assert (await first.attach()).status == "ok"
+            with pytest.raises(nats.errors.NoRespondersError):
+                await second.attach()
+            await first.send(msgspec.json.encode(Control(verb="detached")), Kind.CONTROL)
+            async with asyncio.timeout(10):
+                while True:
+                    with contextlib.suppress(nats.errors.NoRespondersError):
+                        if (await second.attach()).status == "ok":
+                            break
+
+    async def test_no_more_sessions_than_slots_however_many_ask_at_once(self, nats_url):
+        async with running_worker(nats_url, slots=3), contextlib.AsyncExitStack() as stack:
+            users = [await stack.enter_async_context(browser(nats_url)) for _ in range(12)]
+
+            async def ask(one):
+                try:
+                    return (await one.attach()).status
+                except nats.errors.NoRespondersError:
+                    return "nobody"
+
+            got = await asyncio.gather(*(ask(one) for one in users))
+            assert got.count("ok") == 3
+            assert set(got) <= {"ok", "busy", "nobody"}
+
+    async def test_beats_tell_the_slots_and_the_last_one_says_good_bye(self, nats_url):
+        beats: asyncio.Queue = asyncio.Queue()
+
+        async def take(msg):
+            await beats.put(msgspec.json.decode(msg.data, type=Beat))
+
+        async with browser(nats_url) as watcher:
+            await watcher.client.subscribe(subjects.BEATS, cb=take)
+            await watcher.client.flush()
+            async with running_worker(nats_url, slots=7) as worker:
+                beat = await asyncio.wait_for(beats.get(), 5)
+                assert (beat.wid, beat.slots, beat.active, beat.leaving) == (worker.wid, 7, 0, False)
+            while not beat.leaving:
+                beat = await asyncio.wait_for(beats.get(), 5)
+
+
+class TestReconnection:
+    async def test_what_was_missed_is_sent_again(self, nats_url, user):
+        await user.attach()
+        await user.hear("one")
+        await user.send(msgspec.json.encode(Control(verb="detached")), Kind.CONTROL)
+        seen = user.seen
+        await user.send(commands.Ping(at_ms=1), epoch=user.epoch)  # the worker keeps what it says meanwhile
+        async with browser(nats_url, user.sid) as again:
+            again.epoch = user.epoch
+            attached = await again.attach(resume=True, last_sequence=seen, subject=subjects.attach(user.sid))
+            assert attached.epoch > user.epoch
+            ready = await again.until(events.Ready)
+            assert (ready.resumed, ready.complete, ready.sequence) == (True, True, seen)
+            due = seen
+            event = None
+            while not isinstance(event, events.Pong):
+                header, event = await again.next()
+                due += 1
+                assert (header.sequence, header.epoch) == (due, attached.epoch)
+            assert (await again.hear("two")).number == 2
+
+    async def test_another_worker_takes_over_with_the_history(self, nats_url):
+        async with browser(nats_url) as one:
+            async with running_worker(nats_url):
+                await one.attach()
+                await one.hear("remember me")
+                await one.hear("and me")
+            async with running_worker(nats_url):
+                attached = await one.attach(resume=True, last_sequence=one.seen)
+                assert attached.status == "ok"
+                ready = await one.until(events.Ready)
+                while not ready.resumed:
+                    ready = await one.until(events.Ready)
+                assert [turn.user for turn in ready.history] == ["remember me", "and me"]
+                assert not ready.complete
+                assert (await one.hear("three")).number == 3
+
+    async def test_an_answer_that_a_worker_still_owed_is_given_by_the_next(self, nats_url):
+        async with browser(nats_url) as one:
+            async with running_worker(nats_url) as worker:
+                worker._tools.synthesiser.gate.clear()
+                await one.attach()
+                await one.send(commands.UserMessage(text="are you there"))
+                await one.until(events.TextStreamStart)
+            async with running_worker(nats_url):
+                await one.attach(resume=True, last_sequence=one.seen)
+                turn = None
+                samples = 0
+                while turn is None:
+                    header, event = await one.next()
+                    if header.kind is Kind.AUDIO:
+                        samples += len(event) // 2
+                        await one.send(commands.Played(generation=header.generation, samples=samples))
+                    elif isinstance(event, events.TurnCommitted):
+                        turn = event.turn
+                assert (turn.user, turn.assistant) == ("are you there", "You said: are you there")
+
+    async def test_a_session_nobody_remembers(self, user):
+        assert (await user.attach(resume=True, last_sequence=5)).status == "unknown"
+
+    async def test_a_session_is_not_given_to_another_token(self, nats_url, worker):
+        async with browser(nats_url) as one:
+            await one.attach()
+            await one.hear("mine")
+        async with running_worker(nats_url), browser(nats_url, one.sid) as thief:
+            thief.token = "stolen"
+            statuses = {(await thief.attach(resume=True)).status for _ in range(6)}
+            assert "ok" not in statuses
+
+    async def test_a_client_that_says_nothing_for_long_is_let_go(self, nats_url):
+        async with running_worker(nats_url, idle_s=0.5), browser(nats_url) as one:
+            await one.attach()
+            await one.until(events.Ready)
+            while True:
+                header, payload = await one.next()
+                if header.kind is Kind.CONTROL:
+                    break
+            assert msgspec.json.decode(payload, type=Control).code == Code.SESSION_IDLE
