@@ -227,7 +227,7 @@ function explainWaiting(status) {
     const left = Math.max(1, Math.ceil((status.retryAt - performance.now()) / 1000));
     card.show({
       heading: "All places are taken",
-      body: `Every conversation this server can hold is in use. Trying again in ${left} s.`,
+      body: `Every conversation this server can hold is in use. Trying again in ${left}\u00a0s.`,
       button: "Try now",
       onAction: () => connection.connectNow(),
     });
@@ -345,6 +345,7 @@ function render() {
   const sounding = sound.sounding() !== null;
   const [state, words] = describe({
     connection: connectionStatus.phase,
+    waitingFor: connectionStatus.code,
     everReady,
     server,
     listening,

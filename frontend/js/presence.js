@@ -7,6 +7,8 @@ const HISTORY = 256;
 // Frames of level history between one ring and the next: how fast a ripple travels.
 const TRAVEL = 2.2;
 const CALM_FRAME_MS = 40;
+const ROSE = [244, 114, 152];
+const PAPER = [255, 250, 244];
 
 function readColor(element, property) {
   const probe = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
@@ -83,41 +85,56 @@ export function startPresence(canvas, sample) {
     context.stroke();
   }
 
-  function drawHeart({ x, y, radius, time }) {
-    const breath = still.matches ? 0 : 0.03 * Math.sin(time * 1.1);
-    const r = radius * (0.78 + breath + voice * 0.2);
-    const [red, green, blue] = mix(colors.accent, colors.user, Math.min(0.85, mic * 1.6));
-    const glow = context.createRadialGradient(x, y, 0, x, y, r * 2.3);
-    glow.addColorStop(0, `rgba(${red}, ${green}, ${blue}, ${0.36 + voice * 0.3 + mic * 0.2})`);
-    glow.addColorStop(1, `rgba(${red}, ${green}, ${blue}, 0)`);
-    context.fillStyle = glow;
-    context.fillRect(x - r * 2.3, y - r * 2.3, r * 4.6, r * 4.6);
-    const body = context.createRadialGradient(x - r * 0.35, y - r * 0.4, r * 0.1, x, y, r);
-    const light = mix([red, green, blue], [255, 255, 255], 0.45);
-    const dark = mix([red, green, blue], [20, 12, 40], 0.22);
-    body.addColorStop(0, `rgb(${light.join()})`);
-    body.addColorStop(0.55, `rgb(${red}, ${green}, ${blue})`);
-    body.addColorStop(1, `rgb(${dark.join()})`);
-    context.fillStyle = body;
+  /** One closed curve of slow harmonics, filled. */
+  function fillBlob({ x, y, time }, r, turn, fill) {
+    context.fillStyle = fill;
     context.beginPath();
-    context.arc(x, y, r, 0, 2 * Math.PI);
+    for (let point = 0; point < POINTS; point += 1) {
+      const angle = (point / POINTS) * 2 * Math.PI;
+      const wave = Math.sin(2 * angle + time * 0.5 + turn) + 0.7 * Math.sin(3 * angle - time * 0.63 + 2 * turn);
+      const reach = r * (1 + wave * (0.03 + 0.03 * Math.max(voice, thinking)));
+      context.lineTo(x + reach * Math.cos(angle), y + reach * Math.sin(angle));
+    }
     context.fill();
+  }
+
+  function drawHeart({ x, y, radius, time }) {
+    const breath = still.matches ? 0 : 0.025 * Math.sin(time * 1.1);
+    const r = radius * (0.84 + breath + voice * 0.16 - mic * 0.06);
+    const body = mix(colors.accent, colors.user, mic * 0.3);
+    const warm = mix(body, ROSE, 0.4);
+    const pale = mix(body, PAPER, 0.5);
+    const glow = context.createRadialGradient(x, y, r * 0.5, x, y, r * 2.4);
+    glow.addColorStop(0, `rgba(${body.join()}, ${0.34 + voice * 0.3})`);
+    glow.addColorStop(1, `rgba(${body.join()}, 0)`);
+    context.fillStyle = glow;
+    context.fillRect(x - r * 2.4, y - r * 2.4, r * 4.8, r * 4.8);
+    const wash = context.createLinearGradient(x - r * 0.7, y - r, x + r * 0.6, y + r);
+    wash.addColorStop(0, `rgb(${pale.join()})`);
+    wash.addColorStop(0.48, `rgb(${body.join()})`);
+    wash.addColorStop(1, `rgb(${warm.join()})`);
+    fillBlob({ x, y, time }, r * 1.1, 1.9, `rgba(${body.join()}, 0.25)`);
+    fillBlob({ x, y, time }, r, 0, wash);
+    const veil = context.createRadialGradient(x + r * 0.25, y + r * 0.3, 0, x + r * 0.25, y + r * 0.3, r);
+    veil.addColorStop(0, `rgba(${pale.join()}, ${0.3 + voice * 0.35})`);
+    veil.addColorStop(1, `rgba(${pale.join()}, 0)`);
+    fillBlob({ x, y, time }, r * 0.97, 0.4, veil);
   }
 
   function draw(now) {
     requestAnimationFrame(draw);
-    const now_ = sample();
-    const busy = now_.mic > 0.004 || now_.voice > 0.004 || now_.mode === "thinking";
+    const sampled = sample();
+    const busy = sampled.mic > 0.004 || sampled.voice > 0.004 || sampled.mode === "thinking";
     if (now - lastDrawn < (busy ? 15 : CALM_FRAME_MS) || canvas.width === 0) return;
     const steps = Math.max(1, Math.min(6, Math.round((now - lastDrawn) / 16.7)));
     lastDrawn = now;
     for (let n = 0; n < steps; n += 1) {
-      mic += (visible(now_.mic) - mic) * 0.3;
-      voice += (visible(now_.voice) - voice) * 0.3;
+      mic += (visible(sampled.mic) - mic) * 0.3;
+      voice += (visible(sampled.voice) - voice) * 0.3;
       frames += 1;
       micHistory[frames % HISTORY] = still.matches ? mic * 0.25 : mic;
       voiceHistory[frames % HISTORY] = still.matches ? voice * 0.25 : voice;
-      thinking += ((now_.mode === "thinking" && !still.matches ? 1 : 0) - thinking) * 0.05;
+      thinking += ((sampled.mode === "thinking" && !still.matches ? 1 : 0) - thinking) * 0.05;
     }
     if (!colors) recolor();
     context.clearRect(0, 0, canvas.width, canvas.height);

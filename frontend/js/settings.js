@@ -4,7 +4,7 @@ import { listMicrophones } from "./audio-capture.js";
 
 const STORAGE_KEY = "parley.preferences";
 const DEFAULTS = Object.freeze({ volume: 1, microphone: "", theme: "", settings: {} });
-const SURROUNDINGS = ["quiet, soft voice", "normal", "some noise", "noisy"];
+const SURROUNDINGS = ["very quiet", "normal", "some noise", "noisy"];
 
 const SHOWN = {
   silence_ms: (value) => `${(value / 1000).toFixed(2)} s`,
@@ -12,7 +12,7 @@ const SHOWN = {
   speed: (value) => `${Number(value).toFixed(2)} ×`,
   volume: (value) => `${Math.round(value * 100)} %`,
   temperature: (value) => Number(value).toFixed(1),
-  answer_tokens: (value) => `about ${Math.round(value * 0.75)} words`,
+  answer_tokens: (value) => `${Math.round(value * 0.075) * 10} words`,
 };
 const NUMBERS = ["silence_ms", "pause_sensitivity", "speed", "temperature", "answer_tokens"];
 const WORDS = ["language", "response_mode", "model", "character"];

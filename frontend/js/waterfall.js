@@ -55,6 +55,7 @@ function tableOf(parts, totalMs) {
   totalHeader.scope = "row";
   total.append(totalHeader, element("td"));
   total.insertCell().textContent = `${Math.round(totalMs)} ms`;
+  total.insertCell();
   return table;
 }
 
