@@ -1,19 +1,13 @@
-"""One child process: started on a tether, its lines handed on, ended with all that it started."""
+"""One child process: its lines handed on, ended with all that it started."""
 
 import asyncio
 import contextlib
 import os
 import signal
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 MAX_LINE_BYTES = 16 * 1024
 """A longer line is cut in pieces, so that a part that never ends a line costs no memory."""
-INSTANCE_VARIABLE = "PARLEY_INSTANCE"
-"""In the environment of all that a launcher started: the folder of its instance."""
-
-_TETHER = str(Path(__file__).with_name("tether.py"))
 
 
 class Lines(asyncio.Protocol):
@@ -58,11 +52,6 @@ class Child:
         reading, writing = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-I",
-                "-S",
-                _TETHER,
-                str(os.getpid()),
                 *argv,
                 env=dict(env),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -97,25 +86,3 @@ class Child:
                 await asyncio.shield(self._lines.ended)
         self._pipe.close()
         return status
-
-
-def strays(instance: Path) -> list[int]:
-    """Processes, other than this one, that a launcher of this instance folder started."""
-    mark = f"{INSTANCE_VARIABLE}={instance}".encode()
-    found: list[int] = []
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit() or int(folder.name) == os.getpid():
-            continue
-        with contextlib.suppress(OSError):
-            if mark in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(int(folder.name))
-    return found
-
-
-def end_strays(instance: Path) -> int:
-    """Kill what a launcher that was killed has left; how many there were."""
-    found = strays(instance)
-    for pid in found:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    return len(found)

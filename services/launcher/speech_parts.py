@@ -37,12 +37,8 @@ class Models:
         self._address = address
         self._canaries = canaries
         self._say = say
-        self.missing: dict[str, str] = {}
+        self._missing: dict[str, str] = {}
         """Models that did not load, and why."""
-
-    def forget(self) -> None:
-        """A new server is about to be started: what the last one said is no longer true."""
-        self.missing.clear()
 
     async def ready(self) -> None:
         """Returns when each model has loaded and done its canary, or has said why it does not load."""
@@ -51,16 +47,17 @@ class Models:
 
     async def well(self) -> None:
         """Raises the first canary's error, with the name of its model."""
-        await asyncio.gather(*(self._sings(model) for model in self._canaries if model not in self.missing))
+        await asyncio.gather(*(self._sings(model) for model in self._canaries if model not in self._missing))
 
     async def _loaded(self, model: str) -> None:
-        if model in self.missing:
-            return
         try:
             await triton.wait_ready(self._address, [model], timeout=LOADED_WITHIN)
         except triton.ModelNotLoaded as error:
-            self.missing[model] = str(error)
-            self._say(f"{error}. Parley goes on without it.", True)
+            if self._missing.get(model) != str(error):
+                self._say(f"Parley goes on without a model: {error}", True)
+            self._missing[model] = str(error)
+        else:
+            self._missing.pop(model, None)
 
     async def _sings(self, model: str) -> None:
         try:
@@ -70,19 +67,14 @@ class Models:
 
 
 def command(server: triton.TritonServer, models: Models) -> Command:
-    """The embedded tritonserver as a part. What a killed one leaves in shared memory is removed."""
-
-    def clean() -> None:
-        triton.remove_shared_memory(server.shm_prefix)
-        models.forget()
-
+    """The embedded tritonserver as a part."""
     return Command(
         Part("triton", ready_within=60.0, stop_within=triton.EXIT_TIMEOUT_SECONDS + 0.6),
         server.argv,
         server.env,
         ready=models.ready,
         well=models.well,
-        clean=clean,
+        shared_memory=server.shm_prefix,
     )
 
 

@@ -255,8 +255,9 @@ def _missed(state: State, name: str, why: str, now: float, actions: list[Action]
     if life.misses < MISSES_ALLOWED:
         return _with(state, name, misses=life.misses + 1)
     healthy = now - life.since >= HEALTHY_AFTER
-    actions += [Say(name, f"answers no more ({why}); ending it to start it again", trouble=True), Terminate(name)]
-    return _enter(state, name, Phase.STOPPING, now, failures=0 if healthy else life.failures)
+    # Killed, not asked: what answers no more has nothing to lose, and a Triton whose model has died would wait for it.
+    actions += [Say(name, f"answers no more ({why}); ending it to start it again", trouble=True), Kill(name)]
+    return _enter(state, name, Phase.KILLED, now, failures=0 if healthy else life.failures)
 
 
 def _stop(state: State, now: float, actions: list[Action]) -> State:

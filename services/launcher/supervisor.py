@@ -2,23 +2,24 @@
 
 import asyncio
 import contextlib
+import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from services.launcher import supervision
+from services.launcher import supervision, undertaker
 from services.launcher.console import Console
-from services.launcher.process import INSTANCE_VARIABLE, Child, end_strays, strays
+from services.launcher.process import Child
 from services.launcher.supervision import CheckMissed, CheckPassed, Exited, Part, Ready, StopAsked, Tick
 
 Check = Callable[[], Awaitable[None]]
 """Returns when the part is well; raises with the reason when it is not."""
 
 READY_ASKED_EVERY = 0.05
-CHECKED_EVERY = 3.0
-CHECKED_AGAIN_AFTER = 0.5
+CHECKED_EVERY = 2.0
+CHECKED_AGAIN_AFTER = 0.3
 """After a miss: whether it was more than a hiccup is to be known soon."""
 CHECK_WITHIN = 5.0
 LAST_WORDS = 15
@@ -41,8 +42,8 @@ class Command:
     """Asked while it starts."""
     well: Check
     """Asked every few seconds from then on."""
-    clean: Callable[[], None] = field(default=_nothing)
-    """Called before each start and after each end: removes what a killed process leaves outside of its memory."""
+    shared_memory: str = ""
+    """What its shared-memory files begin with; they are removed after each end, since a killed process leaves them."""
 
 
 class Supervisor:
@@ -77,7 +78,9 @@ class Supervisor:
 
         When it returns, no process of this instance is left.
         """
-        await self._end_leftovers()
+        if left := await asyncio.to_thread(undertaker.bury, self._instance, self._shared_memory()):
+            self._console.say(f"ended {left} processes that an earlier run left", trouble=True)
+        watching = await self._watched_over()
         event: supervision.Event = Tick()
         try:
             while not self._gone(event):
@@ -86,10 +89,20 @@ class Supervisor:
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-            await asyncio.to_thread(end_strays, self._instance)
-            for command in self._commands.values():
-                await asyncio.to_thread(command.clean)
+            await asyncio.to_thread(undertaker.bury, self._instance, self._shared_memory())
+            await watching.communicate(undertaker.ORDERLY)
         return self._state.status
+
+    def _shared_memory(self) -> list[str]:
+        return [command.shared_memory for command in self._commands.values() if command.shared_memory]
+
+    async def _watched_over(self) -> asyncio.subprocess.Process:
+        """The undertaker, which ends everything should this process be killed."""
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", undertaker.__file__, str(self._instance), *self._shared_memory()),
+            stdin=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
 
     def _gone(self, event: supervision.Event) -> bool:
         now = self._clock()
@@ -140,9 +153,8 @@ class Supervisor:
 
         status = 1
         try:
-            await asyncio.to_thread(command.clean)
             self._last_words[name].clear()
-            env = {**command.env, INSTANCE_VARIABLE: str(self._instance)}
+            env = {**command.env, undertaker.INSTANCE_VARIABLE: str(self._instance)}
             child = self._children[name] = await Child.start(command.argv, env, heard)
             if name in self._unborn_ends:
                 child.kill()
@@ -156,7 +168,7 @@ class Supervisor:
             heard(f"cannot be started: {error}")
         self._children.pop(name, None)
         self._unborn_ends.discard(name)
-        await asyncio.to_thread(command.clean)
+        await asyncio.to_thread(undertaker.remove_shared_memory, [command.shared_memory])
         await self._events.put(Exited(name, status))
 
     async def _watch(self, command: Command) -> None:
@@ -170,19 +182,6 @@ class Supervisor:
             reason = await _reason(command.well)
             await self._events.put(CheckMissed(name, reason) if reason else CheckPassed(name))
             pause = CHECKED_AGAIN_AFTER if reason else CHECKED_EVERY
-
-    async def _end_leftovers(self) -> None:
-        """End what a launcher that was itself killed has left in this instance's name."""
-        left = await asyncio.to_thread(end_strays, self._instance)
-        if not left:
-            return
-        self._console.say(f"ended {left} processes that an earlier run left", trouble=True)
-        try:
-            async with asyncio.timeout(2.0):
-                while await asyncio.to_thread(strays, self._instance):  # noqa: ASYNC110 - as above
-                    await asyncio.sleep(READY_ASKED_EVERY)
-        except TimeoutError:
-            self._console.say("some of them are still there", trouble=True)
 
 
 async def _reason(check: Check) -> str:

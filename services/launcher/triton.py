@@ -37,6 +37,10 @@ class TritonNotReady(RuntimeError):
     """The server or one of its models did not come up; the text names the model and its cause."""
 
 
+class ModelNotLoaded(TritonNotReady):
+    """A model's own start failed; the server and its other models are up."""
+
+
 @dataclass(frozen=True)
 class TritonPorts:
     grpc: int
@@ -166,7 +170,7 @@ async def wait_ready(
                             waiting.remove(model)
                             progress(model)
                         elif state == "UNAVAILABLE" and reason:
-                            raise TritonNotReady(f"model '{model}' did not load: {reason}")
+                            raise ModelNotLoaded(f"model '{model}' did not load: {reason}")
                     if waiting:
                         await asyncio.sleep(0.05)
         except TimeoutError as error:

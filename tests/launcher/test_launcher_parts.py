@@ -16,8 +16,8 @@ from nats.js.api import KeyValueConfig
 from services.launcher import parts, ports
 from services.launcher.answer_source import AnswerSource
 from services.launcher.console import Console
-from services.launcher.process import strays
 from services.launcher.supervisor import Supervisor
+from services.launcher.undertaker import strays
 
 
 def some_ports() -> parts.Ports:

@@ -8,20 +8,32 @@ import sys
 import textwrap
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from services.launcher.console import Console
-from services.launcher.process import Child, Lines, strays
+from services.launcher.process import Child, Lines
 from services.launcher.supervision import Part
 from services.launcher.supervisor import Command, Supervisor
+from services.launcher.undertaker import strays
 
 READY = "import pathlib, time; pathlib.Path({flag!r}).touch(); time.sleep(600)"
 STUBBORN = (
     "import pathlib, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
     "pathlib.Path({flag!r}).touch(); time.sleep(600)"
 )
+
+GRANDCHILD = (
+    "import pathlib, subprocess, sys, time;"
+    "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True);"
+    "pathlib.Path({flag!r}).touch(); time.sleep(600)"
+)
+
+
+def touch(path: Path) -> None:
+    path.touch()
 
 
 async def eventually(holds: Callable[[], bool], within: float = 10.0) -> None:
@@ -49,7 +61,6 @@ def command(
         dict(os.environ),
         ready=exists(flag),
         well=exists(flag),
-        clean=lambda: flag.unlink(missing_ok=True),
     )
 
 
@@ -83,14 +94,6 @@ class Run:
 def pid_of(run: Run, name: str) -> int | None:
     child = run.supervisor._children.get(name)
     return child.pid if child else None
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
 
 
 async def test_parts_start_in_order_and_end_in_reverse(tmp_path: Path) -> None:
@@ -156,7 +159,7 @@ async def test_a_command_that_does_not_exist_is_named(tmp_path: Path) -> None:
     missing = command(tmp_path, "bad")
     run = Run(tmp_path, Command(missing.part, ["/no/such/program"], {}, missing.ready, missing.well))
     assert await run.end() == 1
-    assert "/no/such/program: No such file or directory" in run.printed()
+    assert "No such file or directory: '/no/such/program'" in run.printed()
 
 
 async def test_parts_and_grandchildren_that_refuse_to_end_are_killed_in_time(tmp_path: Path) -> None:
@@ -187,17 +190,20 @@ async def test_what_an_earlier_launcher_left_is_ended_first(tmp_path: Path) -> N
     assert "ended 1 processes that an earlier run left" in run.printed()
 
 
-async def test_a_killed_launcher_takes_its_parts_with_it(tmp_path: Path) -> None:
+async def test_a_killed_launcher_leaves_no_process_and_no_shared_memory(tmp_path: Path) -> None:
+    """Neither a part that ignores signals, nor a grandchild in a session of its own, nor their shared memory."""
+    region = f"parley_test_{os.getpid()}_"
     launcher = textwrap.dedent(
         f"""
-        import asyncio, io, os, sys
+        import asyncio, dataclasses, io, os, sys
         from pathlib import Path
         sys.path.insert(0, {str(Path(__file__).parent)!r})
-        from test_launcher_processes import Run, STUBBORN, command
+        from test_launcher_processes import GRANDCHILD, Run, STUBBORN, command
 
         async def main():
             folder = Path({str(tmp_path)!r})
-            run = Run(folder, command(folder, "first", STUBBORN), command(folder, "second", after=("first",)))
+            first = dataclasses.replace(command(folder, "first", STUBBORN), shared_memory={region!r})
+            run = Run(folder, first, command(folder, "second", GRANDCHILD, after=("first",)))
             await run.up.wait()
             print("up", flush=True)
             await run.task
@@ -209,11 +215,26 @@ async def test_a_killed_launcher_takes_its_parts_with_it(tmp_path: Path) -> None
     assert process.stdout is not None
     async with asyncio.timeout(20):
         assert await process.stdout.readline() == b"up\n"
-    parts = strays(tmp_path)
-    assert len(parts) == 2
+    assert len(strays(tmp_path)) == 3
+    shared = Path("/dev/shm", f"{region}1")
+    touch(shared)
     process.kill()
     await process.wait()
-    await eventually(lambda: not any(is_alive(pid) for pid in parts), within=2.0)
+    await eventually(lambda: strays(tmp_path) == [] and not os.access(shared, os.F_OK), within=3.0)
+
+
+async def test_an_orderly_end_leaves_no_shared_memory_and_no_undertaker(tmp_path: Path) -> None:
+    shared = Path("/dev/shm", f"parley_test_{os.getpid()}_2")
+    touch(shared)
+    run = Run(tmp_path, replace(command(tmp_path, "only"), shared_memory=shared.name))
+    async with asyncio.timeout(10):
+        await run.up.wait()
+    assert not os.access(shared, os.F_OK), "what an earlier run left is removed at start"
+    touch(shared)
+    await run.stop()
+    assert not os.access(shared, os.F_OK)
+    listed = await asyncio.create_subprocess_exec("ps", "-eo", "args", stdout=asyncio.subprocess.PIPE)
+    assert str(tmp_path).encode() not in (await listed.communicate())[0]
 
 
 async def test_wait_does_not_hang_on_a_grandchild_that_keeps_the_output_open(tmp_path: Path) -> None:
