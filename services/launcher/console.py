@@ -64,9 +64,11 @@ class Console:
         """A line of the launcher's own."""
         self._put(_Line(datetime.now(UTC), part, text, True, trouble))
 
-    def hear(self, part: str, text: str) -> None:
-        """A line that a part printed."""
-        self._put(_Line(datetime.now(UTC), part, text, self._verbose or not is_chatter(part, text)))
+    def hear(self, part: str, text: str) -> bool:
+        """A line that a part printed; whether the terminal shows it."""
+        shown = self._verbose or not is_chatter(part, text)
+        self._put(_Line(datetime.now(UTC), part, text, shown))
+        return shown
 
     def close(self) -> None:
         """Write what is waiting, for a second at most."""

@@ -139,7 +139,7 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class ShowLastWords:
-    """Print what the part said before it ended: it explains why everything ends now."""
+    """Print what the part said before it ended and was not shown: it may explain why everything ends now."""
 
     part: str
 

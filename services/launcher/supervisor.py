@@ -23,6 +23,7 @@ CHECKED_AGAIN_AFTER = 0.3
 """After a miss: whether it was more than a hiccup is to be known soon."""
 CHECK_WITHIN = 5.0
 LAST_WORDS = 15
+"""Lines that were for the log file only, kept for when the part's end has to be explained."""
 EVENTS_WAITING = 1_000
 GONE_WITHIN = supervision.STOP_WITHIN + 0.5
 
@@ -148,8 +149,8 @@ class Supervisor:
         name = command.part.name
 
         def heard(line: str) -> None:
-            self._last_words[name].append(line)
-            self._console.hear(name, line)
+            if not self._console.hear(name, line):
+                self._last_words[name].append(line)
 
         status = 1
         try:

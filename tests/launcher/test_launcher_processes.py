@@ -148,11 +148,14 @@ async def test_a_wrong_configuration_ends_the_start_with_the_parts_own_sentence(
 
 
 async def test_a_part_that_never_starts_ends_everything(tmp_path: Path) -> None:
-    run = Run(tmp_path, command(tmp_path, "bad", "print('no such library'); raise SystemExit(7)"))
+    run = Run(tmp_path, command(tmp_path, "bad", "print('x [info] loading'); print('no such library'); exit(7)"))
     assert await run.end() == 1
     assert run.printed().count("ended with status 7") == 3
     assert "it does not start" in run.printed()
-    assert "  no such library" in run.printed()
+    assert run.printed().count("no such library") == 3, "each attempt's own words are shown as they come"
+    assert run.printed().count("x [info] loading") == 1, (
+        "what was for the file only is shown when it may explain the end"
+    )
 
 
 async def test_a_command_that_does_not_exist_is_named(tmp_path: Path) -> None:
