@@ -55,7 +55,36 @@ def add_doctor(commands: "Subparsers[argparse.ArgumentParser]") -> None:
     parser.set_defaults(run=run)
 
 
-COMMANDS: tuple[Callable[["Subparsers[argparse.ArgumentParser]"], None], ...] = (add_up, add_doctor)
+def add_bench(commands: "Subparsers[argparse.ArgumentParser]") -> None:
+    bench = commands.add_parser("bench", help="measure a running stack", description="Measure a running stack.")
+    measures = bench.add_subparsers(title="measures", metavar="MEASURE", required=True)
+    parser = measures.add_parser(
+        "turn",
+        help="how long after the last word the answer sounds",
+        description="Speak recorded sentences to a running stack, one turn after the other, and print how long after "
+        "the last speech sample the answer sounded, and where the time went.",
+    )
+    parser.add_argument("url", nargs="?", help="the page's address (default: the stack that runs from this folder)")
+    parser.add_argument("--turns", type=int, default=20, metavar="N", help="turns to measure (default 20)")
+    parser.add_argument(
+        "--silence-ms", type=int, default=500, metavar="MS", help="silence that ends a turn (default 500)"
+    )
+
+    def run(options: argparse.Namespace) -> int:
+        from services.launcher.bench_turn import bench_turn
+        from services.launcher.running import NoStackError, conversation_address
+
+        try:
+            address = conversation_address(options.url)
+        except NoStackError as error:
+            print(f"parley: {error}", file=sys.stderr)
+            return 2
+        return bench_turn(address, options.turns, options.silence_ms)
+
+    parser.set_defaults(run=run)
+
+
+COMMANDS: tuple[Callable[["Subparsers[argparse.ArgumentParser]"], None], ...] = (add_up, add_doctor, add_bench)
 
 
 def parser() -> argparse.ArgumentParser:

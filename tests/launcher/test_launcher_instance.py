@@ -13,6 +13,7 @@ import pytest
 from services.launcher import console, instance, ports
 from services.launcher.console import Console, is_chatter
 from services.launcher.instance import NoRoomError, Running
+from services.launcher.running import NoStackError, conversation_address
 
 
 def test_a_second_stack_gets_a_folder_of_its_own(tmp_path: Path) -> None:
@@ -54,6 +55,31 @@ def test_only_running_stacks_are_told_of(tmp_path: Path) -> None:
     one.release()
     (tmp_path / "instance.json").write_text(text)  # as a launcher that was killed leaves it
     assert instance.running(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("http://127.0.0.1:8080", "ws://127.0.0.1:8080/v1/conversation"),
+        ("127.0.0.1:8080/", "ws://127.0.0.1:8080/v1/conversation"),
+        ("https://voice.example.org", "wss://voice.example.org/v1/conversation"),
+        ("ws://127.0.0.1:8080/v1/conversation", "ws://127.0.0.1:8080/v1/conversation"),
+    ],
+)
+def test_the_conversations_address_follows_from_the_pages(given: str, address: str) -> None:
+    assert conversation_address(given) == address
+
+
+def test_without_an_address_the_stack_of_this_folder_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NoStackError, match="parley up"):
+        conversation_address(None)
+    with pytest.raises(NoStackError, match="no address of a page"):
+        conversation_address("ftp://127.0.0.1")
+    one = instance.claim(Path(".parley"))
+    one.announce(Running(os.getpid(), "http://127.0.0.1:8083", "echo", "127.0.0.1:20001", {"page": 8083}))
+    assert conversation_address(None) == "ws://127.0.0.1:8083/v1/conversation"
+    one.release()
 
 
 def test_the_page_takes_the_next_free_port() -> None:
