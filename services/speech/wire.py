@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+EOF: Any = grpc.aio.EOF
+"""What reading a stream gives once the server has closed it."""
 _DATATYPES = {"uint8": "UINT8", "int16": "INT16", "int32": "INT32", "float32": "FP32"}
 _CHANNEL_OPTIONS = [
     ("grpc.max_receive_message_length", -1),
