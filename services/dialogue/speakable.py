@@ -37,7 +37,7 @@ def heard(raw: str, fraction: float) -> str:
     played = fraction * sum(weight + pause for _, weight, pause in words)
     position, end = 0.0, 0
     for word_end, weight, pause in words:
-        if weight and 0 < position + _ESSENTIAL * weight <= played and not graphemes.joined(raw, word_end):
+        if weight and position + _ESSENTIAL * weight <= played and not graphemes.joined(raw, word_end):
             end = word_end
         position += weight + pause
     return raw[:end]

@@ -1,0 +1,311 @@
+"""Answers from any server that speaks OpenAI's chat completions: OpenRouter, vLLM, Ollama, OpenAI."""
+
+import asyncio
+import contextlib
+import json
+import random
+import re
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import httpx2
+import openai
+from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
+
+from services.contracts import events
+from services.dialogue.language import AnswerRequest, LanguageError, LanguageFailed, LanguageTimeout
+from services.dialogue.thoughts import Thoughts, feed, finish
+
+ATTEMPTS = 3
+BACKOFF_SECONDS = 0.2
+"""Before the second attempt, on average; doubles with each."""
+LINGER_SECONDS = 0.25
+"""How long after the model's last token we wait for the server to end its stream, which keeps the connection."""
+IDLE_CONNECTION_SECONDS = 120.0
+"""A conversation pauses for longer than the HTTP library's 5 s; a new TLS connection costs a noticeable delay."""
+MAX_SENTENCE = 200
+"""So much of a server's own words goes into our errors."""
+
+_SECRETS = re.compile(r"\b(?:sk|pk|gsk|hf|key)[-_][\w*.-]{6,}|Bearer +\S+")
+
+
+@dataclass(frozen=True)
+class _Dialect:
+    """Which parameters a model takes; learned from what it refuses."""
+
+    tokens: str = "max_tokens"
+    refused: frozenset[str] = frozenset()
+
+    def without(self, refusal: str) -> "_Dialect | None":
+        """How to ask after a refusal that says `refusal`; None: it refused something that we cannot leave out."""
+        other = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}[self.tokens]
+        if self.tokens in refusal and other not in self.refused:
+            return replace(self, tokens=other, refused=self.refused | {self.tokens})
+        for name in ("temperature", "seed"):
+            if name in refusal and name not in self.refused:
+                return replace(self, refused=self.refused | {name})
+        return None
+
+
+class _Retry(Exception):
+    """An attempt failed in a way that may pass. `after`: seconds that the server asks us to wait."""
+
+    def __init__(self, failure: LanguageError, after: float | None = None) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+        self.after = after
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one event of the stream says."""
+
+    text: str
+    alive: bool
+    """The model has written something, if only thoughts, or has ended."""
+    reason: str
+    """Why it ended; empty while it has not."""
+
+
+Stream = openai.AsyncStream[ChatCompletionChunk]
+
+
+@dataclass
+class OpenAISource:
+    """One server and its model. Shared by all sessions of a process: `aclose` it at the end.
+
+    The first token, be it of an answer or of a model's thoughts, is awaited for `first_token_seconds`, retries
+    included; of the whole answer, `total_seconds` may be spent waiting for the model.
+    """
+
+    url: str
+    model: str
+    api_key: str = field(default="", repr=False)
+    first_token_seconds: float = 5.0
+    total_seconds: float = 30.0
+    detail: str = ""
+    jitter: random.Random = field(default_factory=random.Random, repr=False)
+    """Spreads the retries of many sessions."""
+
+    def __post_init__(self) -> None:
+        self._host = urlsplit(self.url).netloc.rsplit("@", 1)[-1] or self.url
+        self._client = openai.AsyncOpenAI(
+            base_url=self.url,
+            api_key=self.api_key or "none",
+            max_retries=0,
+            http_client=openai.DefaultAsyncHttpxClient(
+                timeout=None,  # our own deadlines cover every wait
+                limits=httpx2.Limits(
+                    max_connections=1000, max_keepalive_connections=100, keepalive_expiry=IDLE_CONNECTION_SECONDS
+                ),
+            ),
+        )
+        # The library imports this on first use, which the first answer would have to wait for.
+        self._completions = self._client.chat.completions
+        self._dialects: dict[str, _Dialect] = {}
+
+    @property
+    def about(self) -> events.AnswerSource:
+        return events.AnswerSource(mode="llm", model=self.model, detail=self.detail)
+
+    async def aclose(self) -> None:
+        await self._client.close()
+
+    async def answer(self, request: AnswerRequest) -> AsyncGenerator[str, None]:
+        """See `AnswerSource`. Retries, with jittered backoff, only before the first token."""
+        request = replace(request, model=request.model or self.model)
+        clock = asyncio.get_running_loop().time
+        asked = clock()
+        stream, part = await self._begin(request, asked + self.first_token_seconds)
+        left = self.total_seconds - (clock() - asked)
+        thoughts, answered, reason = Thoughts(), False, ""
+        try:
+            while part is not None:
+                thoughts, text = feed(thoughts, part.text)
+                reason = part.reason or reason
+                if text := text if answered else text.lstrip():
+                    answered = True
+                    yield text
+                since = clock()
+                part = await self._next(stream, request.model, left, finished=bool(reason))
+                left -= clock() - since
+        finally:
+            await stream.close()
+        if rest := finish(thoughts):
+            yield rest
+        elif not answered:
+            why = "it spent all its tokens on thinking" if reason == "length" else reason or "no reason given"
+            raise LanguageFailed(f"{self._who(request.model)} answered with nothing ({why}).")
+
+    async def _begin(self, request: AnswerRequest, deadline: float) -> tuple[Stream, _Part | None]:
+        """A stream and its first token, from as many attempts as the time allows."""
+        clock = asyncio.get_running_loop().time
+        attempt = 1
+        earlier: LanguageError | None = None
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    return await self._attempt(request)
+            except TimeoutError:
+                raise earlier or LanguageTimeout(
+                    f"{self._who(request.model)} said nothing within {self.first_token_seconds:g} seconds."
+                ) from None
+            except _Retry as retry:
+                wait = retry.after
+                if wait is None:
+                    wait = BACKOFF_SECONDS * 2 ** (attempt - 1) * self.jitter.uniform(0.5, 1.5)
+                if attempt == ATTEMPTS or clock() + wait >= deadline:
+                    raise retry.failure from retry.__cause__
+                earlier = retry.failure
+            attempt += 1
+            await asyncio.sleep(wait)
+
+    async def _attempt(self, request: AnswerRequest) -> tuple[Stream, _Part | None]:
+        """Asks once, again in other words if the server refuses a parameter, and waits for the first token."""
+        while True:
+            dialect = self._dialects.get(request.model, _Dialect())
+            try:
+                stream = await self._completions.create(
+                    stream=True,
+                    model=request.model,
+                    messages=cast(
+                        "list[ChatCompletionMessageParam]",
+                        [{"role": message.role, "content": message.content} for message in request.messages],
+                    ),
+                    **_parameters(request, dialect),
+                )
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                other = dialect.without(str(error))
+                if other is None:
+                    raise self._failure(error, request.model) from error
+                if len(self._dialects) >= 64:  # model names come from users
+                    self._dialects.clear()
+                self._dialects[request.model] = other
+                continue
+            except openai.APIStatusError as error:
+                failure = self._failure(error, request.model)
+                if error.status_code in (408, 409, 429) or error.status_code >= 500:
+                    raise _Retry(failure, _retry_after(error.response.headers)) from error
+                raise failure from error
+            except openai.APIConnectionError as error:
+                raise _Retry(self._failure(error, request.model)) from error
+            try:
+                while (chunk := await anext(stream, None)) is not None:
+                    part = _part(chunk)
+                    if part.alive:
+                        return stream, part
+                raise LanguageFailed(f"{self._who(request.model)} answered with nothing.")
+            except openai.APIConnectionError as error:
+                await stream.close()
+                raise _Retry(self._failure(error, request.model)) from error
+            except (openai.APIError, ValueError) as error:
+                await stream.close()
+                raise self._failure(error, request.model) from error
+            except BaseException:
+                await stream.close()
+                raise
+
+    async def _next(self, stream: Stream, model: str, left: float, *, finished: bool) -> _Part | None:
+        """The next part of the stream; None at its end. `finished`: the model's last token has come."""
+        try:
+            async with asyncio.timeout(min(left, LINGER_SECONDS) if finished else left):
+                chunk = await anext(stream, None)
+                return None if chunk is None else _part(chunk)
+        except TimeoutError:
+            if finished:
+                return None
+            raise LanguageTimeout(
+                f"{self._who(model)} did not finish its answer within {self.total_seconds:g} seconds."
+            ) from None
+        except (openai.APIError, ValueError) as error:
+            if finished:
+                return None
+            raise self._failure(error, model) from error
+
+    def _who(self, model: str) -> str:
+        return f"The language model {model} at {self._host}"
+
+    def _failure(self, error: Exception, model: str) -> LanguageError:
+        """The error in our words: who, what, and what a person can do. Never the key."""
+        who = self._who(model)
+        if isinstance(error, openai.APIStatusError):
+            said = self._sentence(error)
+            match error.status_code:
+                case 401 | 403:
+                    return LanguageFailed(
+                        f"{who} refused the key ({error.status_code}){said} Check PARLEY_LLM_API_KEY."
+                    )
+                case 404:
+                    return LanguageFailed(f"{who} is not there (404){said} Check PARLEY_LLM_URL and PARLEY_LLM_MODEL.")
+                case 429:
+                    return LanguageFailed(f"{who} is asked more than it allows (429){said}")
+                case status:
+                    return LanguageFailed(f"{who} failed ({status}){said}")
+        if isinstance(error, openai.APITimeoutError):
+            return LanguageTimeout(f"{who} did not answer in time.")
+        if isinstance(error, openai.APIConnectionError):
+            cause = self._clean(str(error.__cause__ or error))
+            return LanguageFailed(f"{who} cannot be reached: {cause} Is it running? Check PARLEY_LLM_URL.")
+        if isinstance(error, openai.APIError):
+            return LanguageFailed(f"{who} broke off its answer: {self._clean(error.message)}")
+        return LanguageFailed(f"{who} sent something that is not a stream of chat completions.")
+
+    def _sentence(self, error: openai.APIStatusError) -> str:
+        """What the server itself said, as ": …." or "."."""
+        said = _message(error.body) or _message(_json(error.response.text))
+        return f": {self._clean(said)}" if said else "."
+
+    def _clean(self, said: str) -> str:
+        if self.api_key:
+            said = said.replace(self.api_key, "(the key)")
+        said = " ".join(_SECRETS.sub("(a key)", said).split())
+        if len(said) > MAX_SENTENCE:
+            said = said[:MAX_SENTENCE].rsplit(" ", 1)[0] + " …"
+        return said if said.endswith((".", "!", "?", "…")) else said + "."
+
+
+def _parameters(request: AnswerRequest, dialect: _Dialect) -> dict[str, Any]:
+    parameters: dict[str, Any] = {dialect.tokens: request.max_tokens, "temperature": request.temperature}
+    if request.seed is not None:
+        parameters["seed"] = request.seed
+    return {name: value for name, value in parameters.items() if name not in dialect.refused}
+
+
+def _part(chunk: object) -> _Part:
+    """Servers differ in what they leave out, and the library does not check what they send."""
+    choices: list[Any] = getattr(chunk, "choices", None) or []
+    choice = choices[0] if choices else None
+    delta = getattr(choice, "delta", None)
+    text = getattr(delta, "content", None) or getattr(delta, "refusal", None) or ""
+    thought = getattr(delta, "reasoning_content", None) or getattr(delta, "reasoning", None)
+    reason = getattr(choice, "finish_reason", None) or ""
+    return _Part(str(text), bool(text or thought or reason), str(reason))
+
+
+def _retry_after(headers: httpx2.Headers) -> float | None:
+    with contextlib.suppress(ValueError):
+        if "retry-after-ms" in headers:
+            return max(0.0, float(headers["retry-after-ms"]) / 1000)
+        if "retry-after" in headers:
+            return max(0.0, float(headers["retry-after"]))
+    return None
+
+
+def _json(text: str) -> object:
+    with contextlib.suppress(ValueError):
+        return json.loads(text)
+    return None
+
+
+def _message(body: object) -> str:
+    """The sentence in an error's body: {"error": {"message": …}}, {"message": …}, {"error": …}. A web page has none."""
+    if isinstance(body, str):
+        return "" if body.lstrip().startswith("<") else body
+    if isinstance(body, dict):
+        fields = cast("dict[str, object]", body)
+        for name in ("error", "message", "detail"):
+            if said := _message(fields.get(name)):
+                return said
+    return ""
