@@ -139,6 +139,8 @@ def _command(state: Conversation, command: commands.AnyCommand, at: float) -> St
 
 
 def _woken(state: Conversation, at: float) -> Step:
+    # The timer is spent, even if it came a moment early: `step` asks for the next one.
+    state = replace(state, wake_at=None)
     ear, decisions = endpointing.elapsed(state.ear, at, patience(state.settings))
     state, actions = _decided(replace(state, ear=ear), decisions, at)
     if state.answer and state.answer.audible and at >= state.progress_at + STALL_SECONDS:

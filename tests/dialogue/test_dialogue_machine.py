@@ -154,6 +154,19 @@ class TestTheUserGoesOn:
         assert [ask.user for ask in talk.of(do.Ask)] == ["so never mind"]
 
 
+def test_a_timer_that_fires_a_moment_early_is_set_again():
+    talk = Talk()
+    talk.listen()
+    talk.voice()
+    talk.wait(1)
+    talk.quiet()
+    due = talk.state.wake_at
+    talk.now = due - 0.0005
+    talk.clear()
+    talk.give(inputs.Woken(at=talk.now))
+    assert talk.of(do.WakeAt) == [do.WakeAt(due)]
+
+
 class TestHalfDuplex:
     def test_audio_during_the_answer_is_nobodys_speech(self):
         talk = Talk()

@@ -1,0 +1,123 @@
+"""A person at the page: headless Chromium with a spoken microphone, on the whole real stack."""
+
+import json
+from collections.abc import Iterator
+
+import psutil
+import pytest
+from chromium import RECORD, chromium, microphone, played, said, until
+from stack import Stack
+
+SENTENCES = ["00-slt.wav", "01-rms.wav", "02-slt.wav", "06-slt.wav"]
+TEXTS = [
+    "hello how are you today",
+    "what is the weather like in london",
+    "please tell me a story about the sea",
+    "i feel a little tired this morning",
+]
+DISTRACTORS = [
+    "my brother is going to the party tonight",
+    "i would like to know more about the moon",
+    "can you help me find a good book to read",
+    "where do you think we should go next summer",
+    "the train will leave in half an hour",
+    "she has never seen the mountains before",
+    "we had coffee and cake in the garden",
+    "nobody knows what is behind that door",
+]
+EVERY_S = 7.5
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Answers repeat what was said, so that what was played can be told from what was understood."""
+    running = Stack(tmp_path_factory.mktemp("stack"), llm_mode="echo")
+    try:
+        yield running.start()
+    finally:
+        running.stop()
+
+
+@pytest.mark.timeout(300)
+async def test_twenty_spoken_turns_in_a_row(stack: Stack, tmp_path):
+    """No wrong state, no gap over 50 ms within an answer, no leak, and the answers are really spoken."""
+    async with chromium(microphone(tmp_path / "microphone.wav", SENTENCES, EVERY_S)) as page:
+        await page.goto(stack.url)
+        await until(page, 'parley.connection.phase === "ready"')
+        await page.click("#voiceButton")
+        await until(page, 'parley.state === "listening"')
+        await page.evaluate(RECORD)
+        worker = stack.part("services.dialogue")
+        recognised: list[tuple[str, str]] = []
+        memory: list[int] = []
+        for turn in range(1, 21):
+            await until(page, f"parley.counters.turns >= {turn} && parley.listening.open", 30)
+            answer = await page.evaluate("[...document.querySelectorAll('#chat .answer, #chat [data-role=answer]')].length")
+            assert answer >= 0
+            candidates = [f"you said {text}" for text in TEXTS + DISTRACTORS]
+            recognised.append((said(await played(page), candidates), str(turn)))
+            if turn in (5, 20):
+                memory.append(worker.memory_info().rss)
+        states = await page.evaluate("test.states")
+        counters = await page.evaluate("parley.counters")
+        latencies = await page.evaluate("parley.latencies")
+        async with page.expect_download() as download:
+            await page.evaluate("document.querySelector('#exportButton, [data-action=export]').click()")
+        history = json.loads((await (await download.value).path()).read_text())
+
+    turns = history["turns"]
+    assert [turn["number"] for turn in turns] == list(range(1, 21))
+    assert all(turn["spoken"] and not turn["cut"] for turn in turns)
+    assert all(turn["assistant"] == f"You said: {turn['user']}" for turn in turns)
+    assert sum(turn["user"] in TEXTS for turn in turns) >= 17, [turn["user"] for turn in turns]
+    right = sum(heard == f"you said {turn['user']}" for (heard, _), turn in zip(recognised, turns, strict=True))
+    assert right >= 15, [(heard, turn["user"]) for (heard, _), turn in zip(recognised, turns, strict=True)]
+
+    order = {
+        "listening": {"hearing"},
+        "hearing": {"thinking", "listening"},
+        "thinking": {"answering", "hearing", "listening"},
+        "answering": {"listening"},
+    }
+    for before, after in zip(states, states[1:], strict=False):
+        assert after in order[before], states
+    assert states.count("answering") == 20
+    assert counters["maxGapMs"] <= 50
+    assert len(latencies) == 20
+    assert memory[1] - memory[0] < 8 * 2**20, "the worker grows with every turn"
+
+
+@pytest.mark.timeout(180)
+async def test_typing_interrupting_and_stopping(stack: Stack, tmp_path):
+    wav = microphone(tmp_path / "silence.wav", [], 1)
+    wav = microphone(wav, ["00-slt.wav"], 60)
+    async with chromium(wav, width=390, height=780, dark=True) as page:
+        await page.goto(stack.url)
+        await until(page, 'parley.connection.phase === "ready"')
+        await page.fill("#messageInput", "good morning to you and to all of your friends in the house")
+        await page.keyboard.press("Enter")
+        await until(page, 'parley.state === "answering" && parley.counters.playedSamples > 12000')
+        await page.keyboard.press("Escape")
+        await until(page, 'parley.state === "idle"')
+        await page.fill("#messageInput", "again")
+        await page.keyboard.press("Enter")
+        await until(page, "parley.counters.turns === 2 && parley.state === 'idle'")
+        async with page.expect_download() as download:
+            await page.evaluate("document.querySelector('#exportButton, [data-action=export]').click()")
+        turns = json.loads((await (await download.value).path()).read_text())["turns"]
+        overflow = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    cut, whole = turns
+    assert cut["cut"]
+    whole_answer = "You said: good morning to you and to all of your friends in the house"
+    assert whole_answer.startswith(cut["assistant"])
+    assert 0 < len(cut["assistant"]) < len(whole_answer)
+    assert (whole["user"], whole["assistant"], whole["cut"]) == ("again", "You said: again", False)
+    assert overflow <= 0
+
+
+async def test_nothing_is_left_of_conversations_that_ended(stack: Stack):
+    edge: psutil.Process = stack.part("services.edge")
+    assert edge.is_running()
+    metrics = stack.get("/metrics")
+    assert "parley_edge_connections 0.0" in metrics
+    assert "Traceback" not in "\n".join(stack.lines)
