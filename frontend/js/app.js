@@ -101,7 +101,8 @@ function onReady(event, fresh) {
     const gap = event.complete ? "Connected again." : "Connected again; what was said meanwhile is lost.";
     notices.show("connection", gap);
   }
-  if (fresh || !event.complete || !everReady) showHistory(event.history);
+  // A new session leaves what was said before it on the screen, behind a line; history knows nothing of it.
+  if (!everReady || (!fresh && !event.complete)) showHistory(event.history);
   everReady = true;
   voice.dispatch({ type: "connected", fresh: fresh || !event.complete });
   if (interruptOwed) interruptOwed = !connection.sendCommand({ type: "interrupt" });

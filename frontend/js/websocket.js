@@ -80,6 +80,7 @@ export function createConnection({ url, client, settings, on, storage = sessionS
 
   function hello(opened) {
     resuming = session.token !== "";
+    if (!resuming) session = { ...NO_SESSION };
     const message = { type: "hello", protocol: PROTOCOL, client };
     if (resuming) Object.assign(message, { token: session.token, last_sequence: session.lastSequence });
     else message.settings = settings();

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from page_driver import launch
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 from scripted_edge import Edge, scripted_edge
 
 SPEECH = Path(__file__).parents[2] / "loadtest" / "speech" / "02-slt.wav"
@@ -46,12 +46,16 @@ async def open_page(browser: Browser, edge: Edge) -> AsyncIterator[OpenPage]:
     contexts: list[Any] = []
     troubles: list[str] = []
 
+    def note(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            troubles.append(message.text)
+
     async def open_one(path: str = "/", url: str = "", script: str = "", **options: Any) -> Page:
         context = await browser.new_context(**options)
         contexts.append(context)
         page = await context.new_page()
         page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("console", lambda message: message.type == "error" and troubles.append(message.text))
+        page.on("console", note)
         if script:
             await page.add_init_script(script)
         await page.goto((url or edge.url) + path)

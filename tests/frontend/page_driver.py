@@ -42,7 +42,7 @@ async def until(page: Page, condition: str) -> Any:
           const look = () => {{
             const value = ({condition});
             if (value) resolve(value);
-            else if (performance.now() > end) reject(new Error({condition!r} + " is not so; state " + window.parley?.state));
+            else if (performance.now() > end) reject(new Error({condition!r} + " is not so; " + parley.state));
             else setTimeout(look, 8);
           }};
           look();

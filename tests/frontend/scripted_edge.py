@@ -114,8 +114,8 @@ class Connection:
         await self.send(events.Ready(**{**fields, **changes}))
 
     async def refuse(self, code: Code, retry_after_ms: int | None = None) -> None:
-        """The error and the close that go with it."""
-        await self.send(events.error(code, retry_after_ms=retry_after_ms))
+        """The error, outside of the count as the edge's own events are, and the close that goes with it."""
+        await self.socket.send(events.encode(events.error(code, retry_after_ms=retry_after_ms)).decode())
         await self.socket.close(MEANINGS[code].close or 1011)
 
 

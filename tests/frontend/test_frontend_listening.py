@@ -36,7 +36,8 @@ TABLE: dict[str, list[tuple[dict[str, Any], list[str]]]] = {
         (READY, []), (ON, OPENED), (starts(1), CLOSED), (heard(1), OPENED),
     ],
     "once per turn": [
-        (READY, []), (ON, OPENED), (starts(1), CLOSED), (starts(1), []), (heard(1), OPENED), (heard(1), []), (flushed(2), []),
+        (READY, []), (ON, OPENED), (starts(1), CLOSED), (starts(1), []),
+        (heard(1), OPENED), (heard(1), []), (flushed(2), []),
     ],
     "only after the last of several answers": [
         (READY, []), (ON, OPENED), (starts(1), CLOSED), (starts(2), []), (heard(1), []), (heard(2), OPENED),
@@ -45,8 +46,8 @@ TABLE: dict[str, list[tuple[dict[str, Any], list[str]]]] = {
         (READY, []), (ON, OPENED), (starts(1), CLOSED), (OFF, ["stop_listening"]), (heard(1), []),
     ],
     "the user's stop is not undone by later answers either": [
-        (READY, []), (ON, OPENED), (OFF, ["close_gate", "stop_listening"]), (starts(1), []), (heard(1), []), (starts(2), []),
-        (flushed(3), []),
+        (READY, []), (ON, OPENED), (OFF, ["close_gate", "stop_listening"]), (starts(1), []), (heard(1), []),
+        (starts(2), []), (flushed(3), []),
     ],
     "the user's stop is not undone by a new connection": [
         (READY, []), (ON, OPENED), (OFF, ["close_gate", "stop_listening"]), (LOST, []), (RESUMED, []),

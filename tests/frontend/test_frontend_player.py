@@ -13,8 +13,10 @@ STAGE = """
   const posts = [];
   const sound = [];
   const player = createPlayer(RATE, (message) => posts.push({ at: sound.length, ...message }));
-  const tone = (from, count) => Int16Array.from({ length: count }, (_, n) => 16000 * Math.sin((2 * Math.PI * 440 * (from + n)) / 24000));
-  const audio = (generation, from, count) => player.receive({ type: "audio", generation, sampleRate: 24000, samples: tone(from, count) });
+  const angle = (n, rate) => (2 * Math.PI * 440 * n) / rate;
+  const tone = (from, count) => Int16Array.from({ length: count }, (_, n) => 16000 * Math.sin(angle(from + n, 24000)));
+  const audio = (generation, from, count) =>
+    player.receive({ type: "audio", generation, sampleRate: 24000, samples: tone(from, count) });
   const end = (generation, tailSeconds = 0) => player.receive({ type: "end", generation, tailSeconds });
   const run = (seconds) => {
     const block = new Float32Array(128);
@@ -42,7 +44,9 @@ async def test_frames_that_come_in_time_are_one_gapless_sound(blank: Page, rate:
         for (let n = 0; n < 20; n += 1) { audio(1, n * 2400, 2400); run(n % 3 === 0 ? 0.05 : 0.1); }
         end(1); run(1);
         let error = 0;
-        for (let n = 500; n < 1.9 * RATE; n += 1) error = Math.max(error, Math.abs(sound[n] - 0.48828 * Math.sin((2 * Math.PI * 440 * n) / RATE)));
+        for (let n = 500; n < 1.9 * RATE; n += 1) {
+          error = Math.max(error, Math.abs(sound[n] - (16000 / 32768) * Math.sin(angle(n, RATE))));
+        }
         return { error, ended: of("ended"), started: of("started"), progress: of("progress").length };
         """,
         rate,
@@ -105,7 +109,8 @@ async def test_a_flush_is_silent_within_8_ms_without_a_click(blank: Page) -> Non
         """
         audio(1, 0, 24000); run(0.301); const at = sound.length;
         player.receive({ type: "flush", generation: 2 }); run(0.2);
-        return { flushed: of("flushed")[0], loud: sound.slice(at + 384).some((value) => value !== 0), steepest: steepest(), at };
+        const loud = sound.slice(at + 384).some((value) => value !== 0);
+        return { flushed: of("flushed")[0], loud, steepest: steepest(), at };
         """,
     )
     assert not result["loud"]
@@ -131,18 +136,24 @@ async def test_answers_queue_up_and_each_is_heard_to_its_end(blank: Page) -> Non
         blank,
         """
         audio(1, 0, 4800); end(1, 0.15); audio(2, 0, 4800); end(2, 0.15); run(1);
-        return posts.filter(({ type }) => type !== "progress").map(({ type, generation, at }) => [type, generation, Math.round(at / 480) / 100]);
+        return posts
+          .filter(({ type }) => type !== "progress")
+          .map(({ type, generation, at }) => [type, generation, Math.round(at / 480) / 100]);
         """,
     )
     assert result == [
-        ["started", 1, 0], ["ended", 1, 0.2], ["started", 2, 0.2], ["heard", 1, 0.35], ["ended", 2, 0.4], ["heard", 2, 0.55],
+        ["started", 1, 0], ["ended", 1, 0.2], ["started", 2, 0.2], ["heard", 1, 0.35],
+        ["ended", 2, 0.4], ["heard", 2, 0.55],
     ]  # fmt: skip
 
 
 async def test_an_answer_whose_end_was_lost_gives_way_to_the_next(blank: Page) -> None:
     result = await play(
         blank,
-        "audio(1, 0, 4800); run(0.5); audio(2, 0, 4800); end(2); run(0.5); return of('ended').map((post) => post.generation);",
+        """
+        audio(1, 0, 4800); run(0.5); audio(2, 0, 4800); end(2); run(0.5);
+        return of("ended").map((post) => post.generation);
+        """,
     )
     assert result == [1, 2]
 

@@ -28,7 +28,8 @@ CONVERT = """async ([from, to, hertz, seconds, chunk]) => {
     noise += (output[n] - ideal) ** 2;
     energy += output[n] ** 2;
   }
-  return { made, snr: 10 * Math.log10(signal / noise), gain: 10 * Math.log10(energy / signal), exhausted: resampler.exhausted() };
+  const decibels = (ratio) => 10 * Math.log10(ratio);
+  return { made, snr: decibels(signal / noise), gain: decibels(energy / signal), exhausted: resampler.exhausted() };
 }"""
 
 
@@ -45,7 +46,7 @@ CONVERT = """async ([from, to, hertz, seconds, chunk]) => {
     ],
 )
 async def test_a_tone_stays_the_tone_for_ten_seconds(blank: Page, source: int, target: int, chunk: int) -> None:
-    # Compared sample by sample with the ideal tone at the same times: a shift or drift of a hundredth of a sample shows.
+    # Sample by sample against the ideal tone at the same times: a shift or drift of a thousandth of a sample shows.
     result = await blank.evaluate(CONVERT, [source, target, 1000, 10, chunk])
     assert result["snr"] > 75
     assert result["made"] == 10 * target
