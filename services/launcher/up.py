@@ -108,8 +108,9 @@ def stack(
 ) -> list[Command]:
     """The commands of all parts. Raises triton.TritonMissing."""
     # Parts that are not ours, such as Triton's models, do not read `.env` themselves.
-    settings = {name: value for name, value in dotenv_values(".env").items() if value is not None}
-    base = parts.base_environment({**settings, **environment}, configuration.log_format)
+    in_file = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    settings = {**in_file, **environment}
+    base = parts.base_environment(settings, configuration.log_format)
     token = secrets.token_hex(16)
     nats_url = f"nats://{token}@127.0.0.1:{chosen.nats}"
     server = triton.prepare(
@@ -119,12 +120,13 @@ def stack(
         name=f"parley_{hashlib.sha256(bytes(mine.folder)).hexdigest()[:12]}",
         environment=base,
     )
-    speech = {
-        "PARLEY_STT_ADDRESSES": server.grpc_address,
-        "PARLEY_STT_MODEL": "pocketsphinx",
-        "PARLEY_TTS_ADDRESSES": server.grpc_address,
-        "PARLEY_TTS_MODEL": "espeak",
-    }
+    speech: dict[str, str] = {}
+    for kind, model in (("STT", "pocketsphinx"), ("TTS", "espeak")):
+        addresses, name = f"PARLEY_{kind}_ADDRESSES", f"PARLEY_{kind}_MODEL"
+        if settings.get(addresses):
+            console.say(f"{addresses} is set: {settings.get(name) or model} at {settings[addresses]} is used")
+        speech[addresses] = settings.get(addresses) or server.grpc_address
+        speech[name] = settings.get(name) or model
     models = speech_parts.Models(
         server.grpc_address,
         speech_parts.canaries(server.grpc_address),
