@@ -108,7 +108,7 @@ class Server:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
                 headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
-                body = json.loads(await reader.readexactly(int(headers["content-length"])))
+                body = json.loads(await reader.readexactly(int(headers.get("content-length", 0))) or b"{}")
                 script = self.scripts[min(len(self.bodies), len(self.scripts) - 1)]
                 self.bodies.append(body)
                 self.headers.append(headers)
@@ -232,6 +232,24 @@ async def test_a_connection_serves_many_answers() -> None:
         for _ in range(3):
             assert await written(source) == ["Fine", " now", "."]
     assert server.connections == 1
+
+
+async def test_warming_up_opens_the_connection_of_the_first_answer() -> None:
+    async with serving(lambda exchange: exchange.refuse(200, {"data": []}), fine) as server:
+        async with asking(server.url) as source:
+            await source.warm()
+            assert await written(source) == ["Fine", " now", "."]
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    "script", [lambda e: e.refuse(404, "<html>"), lambda e: e.refuse(200, "{"), lambda e: e.gone()]
+)
+async def test_warming_up_never_fails(script: Script) -> None:
+    async with serving(script) as server, asking(server.url, first_token_seconds=0.05) as source:
+        await source.warm()
+    async with asking(server.url, first_token_seconds=0.5) as nobody:
+        await nobody.warm()
 
 
 async def test_leading_white_space_is_not_an_answer() -> None:
