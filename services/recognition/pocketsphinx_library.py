@@ -62,6 +62,7 @@ class _Library:
             "ps_init": (pointer, [pointer]),
             "ps_free": (integer, [pointer]),
             "ps_set_cmn": (integer, [pointer, text]),
+            "ps_start_stream": (integer, [pointer]),
             "ps_start_utt": (integer, [pointer]),
             "ps_process_raw": (integer, [pointer, text, ctypes.c_size_t, integer, integer]),
             "ps_end_utt": (integer, [pointer]),
@@ -124,6 +125,8 @@ class Decoder:
         """The next segment is by another speaker over another microphone."""
         with _statics:
             self._check(self._c.ps_set_cmn(self._handle, _CEPSTRAL_MEAN), "set the cepstral mean")
+        # Else the noise level learnt with the speaker before goes on being subtracted.
+        self._check(self._c.ps_start_stream(self._handle), "forget the noise level")
 
     def start(self) -> None:
         self._check(self._c.ps_start_utt(self._handle), "start a segment")
