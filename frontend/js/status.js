@@ -58,6 +58,8 @@ export function describe({ connection, waitingFor, everReady, server, listening,
   if (sounding || server === "answering") return ["answering", `${name} is speaking`];
   if (server === "thinking") return ["thinking", `${name} is thinking…`];
   if (listening.open && server === "user_speaking") return ["hearing", "Hearing you…"];
-  if (listening.open) return ["listening", "Listening: just talk"];
+  if (listening.wanted) return ["listening", "Listening: just talk"];
+  // The short tail between the last sample and listening again belongs to the answer.
+  if (listening.wanted && listening.answers.length > 0) return ["answering", `${name} is speaking`];
   return ["idle", "Ready when you are"];
 }
