@@ -29,7 +29,7 @@ class AnswerSource(msgspec.Struct, frozen=True, kw_only=True):
     """How to connect a language model, when none is."""
 
 
-class Turn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """One exchange as history keeps it: what was said and what was heard."""
 
     number: int

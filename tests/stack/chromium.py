@@ -82,7 +82,7 @@ async def chromium(wav: Path, *, width: int = 1280, height: int = 860, dark: boo
         )
         page = await context.new_page()
         page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("console", lambda message: message.type == "error" and troubles.append(message.text))
+        page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
         try:
             yield page
         finally:

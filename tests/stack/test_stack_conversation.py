@@ -1,5 +1,6 @@
 """A person at the page: headless Chromium with a spoken microphone, on the whole real stack."""
 
+import itertools
 import json
 from collections.abc import Iterator
 
@@ -52,8 +53,6 @@ async def test_twenty_spoken_turns_in_a_row(stack: Stack, tmp_path):
         memory: list[int] = []
         for turn in range(1, 21):
             await until(page, f"parley.counters.turns >= {turn} && parley.listening.open", 30)
-            answer = await page.evaluate("[...document.querySelectorAll('#chat .answer, #chat [data-role=answer]')].length")
-            assert answer >= 0
             candidates = [f"you said {text}" for text in TEXTS + DISTRACTORS]
             recognised.append((said(await played(page), candidates), str(turn)))
             if turn in (5, 20):
@@ -62,7 +61,7 @@ async def test_twenty_spoken_turns_in_a_row(stack: Stack, tmp_path):
         counters = await page.evaluate("parley.counters")
         latencies = await page.evaluate("parley.latencies")
         async with page.expect_download() as download:
-            await page.evaluate("document.querySelector('#exportButton, [data-action=export]').click()")
+            await page.evaluate("document.getElementById('exportButton').click()")
         history = json.loads((await (await download.value).path()).read_text())
 
     turns = history["turns"]
@@ -79,7 +78,7 @@ async def test_twenty_spoken_turns_in_a_row(stack: Stack, tmp_path):
         "thinking": {"answering", "hearing", "listening"},
         "answering": {"listening"},
     }
-    for before, after in zip(states, states[1:], strict=False):
+    for before, after in itertools.pairwise(states):
         assert after in order[before], states
     assert states.count("answering") == 20
     assert counters["maxGapMs"] <= 50
@@ -89,8 +88,7 @@ async def test_twenty_spoken_turns_in_a_row(stack: Stack, tmp_path):
 
 @pytest.mark.timeout(180)
 async def test_typing_interrupting_and_stopping(stack: Stack, tmp_path):
-    wav = microphone(tmp_path / "silence.wav", [], 1)
-    wav = microphone(wav, ["00-slt.wav"], 60)
+    wav = microphone(tmp_path / "microphone.wav", ["00-slt.wav"], 60)
     async with chromium(wav, width=390, height=780, dark=True) as page:
         await page.goto(stack.url)
         await until(page, 'parley.connection.phase === "ready"')
@@ -103,7 +101,7 @@ async def test_typing_interrupting_and_stopping(stack: Stack, tmp_path):
         await page.keyboard.press("Enter")
         await until(page, "parley.counters.turns === 2 && parley.state === 'idle'")
         async with page.expect_download() as download:
-            await page.evaluate("document.querySelector('#exportButton, [data-action=export]').click()")
+            await page.evaluate("document.getElementById('exportButton').click()")
         turns = json.loads((await (await download.value).path()).read_text())["turns"]
         overflow = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
     cut, whole = turns

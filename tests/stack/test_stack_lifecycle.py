@@ -25,9 +25,7 @@ def test_every_part_is_ready_and_measured(stack: Stack):
 
 
 def test_the_models_keep_their_contracts(stack: Stack):
-    address = next(
-        json.loads(path.read_text())["triton"] for path in stack.state.rglob("instance.json")
-    )
+    address = next(json.loads(path.read_text())["triton"] for path in stack.state.rglob("instance.json"))
     checked = run("verify", "triton", address)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 

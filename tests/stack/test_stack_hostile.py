@@ -1,0 +1,160 @@
+"""Junk, floods and clients that never read: a documented error or a refusal, and nobody else notices."""
+
+import asyncio
+import json
+import random
+import time
+
+import pytest
+import websockets
+from stack import ROOT, Stack
+
+from services.contracts import commands, events
+from services.contracts.errors import MEANINGS, Code
+from services.contracts.frame import Header, Kind, pack
+from services.launcher.talker import Talker, read_speech
+
+SENTENCE = ROOT / "loadtest" / "speech" / "00-slt.wav"
+DOCUMENTED = {meaning.close for meaning in MEANINGS.values()} | {1000, 1006, 1007, 1008, 1009, 1011}
+HELLO = '{"type": "hello", "protocol": 1}'
+
+
+def junk(chance: random.Random) -> str | bytes:
+    kind = chance.randrange(8)
+    if kind == 0:
+        return chance.randbytes(chance.randrange(200))
+    if kind == 1:
+        return "".join(chr(chance.randrange(32, 0x2FFF)) for _ in range(chance.randrange(200)))
+    if kind == 2:
+        return json.dumps({"type": chance.choice(sorted(commands.TAGS)), "x": chance.random()})
+    if kind == 3:
+        return json.dumps({"type": "settings", "settings": {chance.choice("ab"): [None, {}]}})
+    if kind == 4:
+        header = Header(Kind.AUDIO, chance.randrange(3), chance.randrange(9), chance.randrange(2**32))
+        return pack(header, chance.randbytes(chance.randrange(5000)))
+    if kind == 5:
+        return json.dumps({"type": "played", "generation": chance.randrange(9), "samples": chance.randrange(2**32)})
+    if kind == 6:
+        return "[" * chance.randrange(2000)
+    return json.dumps({"type": "user_message", "text": "x" * chance.randrange(9000)})
+
+
+async def vandal(url: str, seed: int, messages: int) -> set[str]:
+    """Sends junk and returns the error codes it got; every one has to be a documented one."""
+    chance = random.Random(seed)
+    codes: set[str] = set()
+    with_hello = seed % 4 != 0
+    try:
+        async with websockets.connect(url, compression=None) as socket:
+            if with_hello:
+                await socket.send(HELLO)
+
+            async def read():
+                async for message in socket:
+                    if isinstance(message, str):
+                        event = events.decode(message)
+                        if isinstance(event, events.Error):
+                            codes.add(Code(event.code))
+
+            reader = asyncio.create_task(read())
+            for _ in range(messages):
+                await socket.send(junk(chance))
+                await asyncio.sleep(0.002)
+            await asyncio.wait({reader}, timeout=1)
+            reader.cancel()
+    except websockets.ConnectionClosed as closed:
+        if closed.code not in DOCUMENTED:
+            raise
+    return codes
+
+
+@pytest.mark.timeout(120)
+async def test_junk_from_many_harms_nobody(stack: Stack):
+    worker, edge = stack.part("services.dialogue"), stack.part("services.edge")
+    async with Talker(stack.socket_url) as talker:
+        await talker.listen()
+        before = await talker.say(read_speech(SENTENCE))
+        sizes = [worker.memory_info().rss, edge.memory_info().rss]
+        attack = asyncio.gather(*(vandal(stack.socket_url, seed, 150) for seed in range(12)))
+        during = await talker.say(read_speech(SENTENCE))
+        codes = set().union(*await attack)
+        after = await talker.say(read_speech(SENTENCE))
+    for answer in (before, during, after):
+        assert answer.errors == []
+        assert answer.transcript == "hello how are you today"
+    assert {Code.MALFORMED_JSON, Code.UNKNOWN_TYPE, Code.INVALID_COMMAND} & codes
+    assert Code.INTERNAL_ERROR not in codes
+    grown = [worker.memory_info().rss - sizes[0], edge.memory_info().rss - sizes[1]]
+    assert max(grown) < 40 * 2**20, grown
+    assert "Traceback" not in "\n".join(stack.lines)
+
+
+@pytest.mark.timeout(120)
+async def test_a_thousand_connects_from_one_address(stack: Stack):
+    """Most are refused with a status; a conversation that is under way goes on."""
+
+    async def knock() -> int:
+        try:
+            async with asyncio.timeout(20):
+                async with websockets.connect(stack.socket_url, compression=None, open_timeout=15):
+                    return 101
+        except websockets.InvalidStatus as refused:
+            return refused.response.status_code
+        except (OSError, TimeoutError, websockets.WebSocketException):
+            return 0
+
+    async with Talker(stack.socket_url) as talker:
+        await talker.listen()
+        flood = asyncio.gather(*(knock() for _ in range(1000)))
+        during = await talker.say(read_speech(SENTENCE))
+        statuses = await flood
+    assert during.errors == []
+    assert during.turn is not None
+    assert statuses.count(429) > 500
+    assert set(statuses) <= {0, 101, 429, 503}
+
+
+@pytest.mark.timeout(120)
+async def test_a_client_that_never_reads_costs_bounded_memory(stack: Stack):
+    worker, edge = stack.part("services.dialogue"), stack.part("services.edge")
+    socket = await websockets.connect(stack.socket_url, compression=None, max_queue=1)
+    try:
+        await socket.send(HELLO)
+        await socket.recv()
+        sizes = [worker.memory_info().rss, edge.memory_info().rss]
+        ends = time.monotonic() + 6
+        sent = 0
+        while time.monotonic() < ends:
+            try:
+                await asyncio.wait_for(socket.send('{"type": "export_history"}'), 1)
+                await asyncio.wait_for(socket.send('{"type": "user_message", "text": "' + "tell me " * 400 + '"}'), 1)
+                sent += 1
+            except (TimeoutError, websockets.ConnectionClosed):
+                break
+            await asyncio.sleep(0.1)
+        assert sent
+        grown = [worker.memory_info().rss - sizes[0], edge.memory_info().rss - sizes[1]]
+        assert max(grown) < 30 * 2**20, grown
+        async with Talker(stack.socket_url) as talker:
+            assert (await talker.type("are you well")).turn is not None
+    finally:
+        socket.transport.abort()
+
+
+async def test_a_text_of_100_kilobytes(stack: Stack):
+    async with websockets.connect(stack.socket_url, compression=None) as socket:
+        await socket.send(HELLO)
+        await socket.recv()
+        await socket.send(json.dumps({"type": "user_message", "text": "x" * 100_000}))
+        await asyncio.wait_for(socket.wait_closed(), 10)
+        assert socket.close_code == 1009
+
+
+async def test_audio_before_a_session(stack: Stack):
+    async with websockets.connect(stack.socket_url, compression=None) as socket:
+        await socket.send(pack(Header(Kind.AUDIO), bytes(640)))
+        event = events.decode(await asyncio.wait_for(socket.recv(), 5))
+        assert isinstance(event, events.Error)
+        assert event.code == Code.HELLO_REQUIRED
+        await socket.send(HELLO)
+        assert isinstance(events.decode(await asyncio.wait_for(socket.recv(), 5)), events.Ready)
