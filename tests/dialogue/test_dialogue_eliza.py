@@ -123,6 +123,10 @@ def test_the_same_words_get_another_reply(line: str) -> None:
     assert first != second
 
 
+def test_a_reply_just_given_is_passed_over() -> None:
+    assert answer(Eliza(said=UNHEARD[0]), "")[1] == UNHEARD[1]
+
+
 def test_the_seed_varies_the_replies() -> None:
     assert talk("hello", state=Eliza(seed=1)) != talk("hello")
 

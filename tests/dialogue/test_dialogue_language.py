@@ -33,7 +33,7 @@ from services.dialogue.language import (
 from services.dialogue.language_openai import OpenAISource
 
 REQUEST = AnswerRequest(messages=(Message("system", "Be brief."), Message("user", "hello")))
-KEY = "sk-very-secret-0123456789"
+KEY = "very/secret.0123456789"
 
 
 # --- a language model server ---
@@ -271,7 +271,7 @@ async def test_a_server_that_lingers_after_the_last_token_is_not_waited_for() ->
         await exchange.say("", finish="stop")
         await exchange.gone()
 
-    async with serving(script) as server, asking(server.url) as source:
+    async with serving(script) as server, asking(server.url, total_seconds=600) as source, asyncio.timeout(10):
         assert await written(source) == ["All."]
 
 
@@ -389,6 +389,19 @@ async def test_a_stall_in_mid_answer_ends_it_and_is_not_asked_again() -> None:
     assert len(server.bodies) == 1
 
 
+async def test_an_answer_that_drips_on_and_on_is_ended() -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.begin()
+        while True:
+            await exchange.say(" and")
+            await asyncio.sleep(0.05)  # the model's pace
+
+    async with serving(script) as server, asking(server.url, total_seconds=0.3) as source, asyncio.timeout(10):
+        parts, late = await broken(source)
+    assert isinstance(late, LanguageTimeout)
+    assert len(parts) <= 7
+
+
 async def test_only_waiting_for_the_model_counts() -> None:
     async with serving(fine) as server, asking(server.url, total_seconds=0.5) as source:
         parts: list[str] = []
@@ -484,7 +497,7 @@ async def test_it_is_tried_three_times() -> None:
 
 async def test_a_server_that_wants_more_patience_than_there_is_is_not_asked_again() -> None:
     async with serving(lambda exchange: exchange.refuse(429, {"message": "Slow down"}, retry_after="60")) as server:
-        async with asking(server.url) as source:
+        async with asking(server.url) as source, asyncio.timeout(10):
             refused = await failure(source)
     assert "asked more than it allows (429): Slow down." in str(refused)
     assert len(server.bodies) == 1

@@ -159,6 +159,10 @@ def test_a_long_opening_is_cut_before_a_conjunction() -> None:
     assert first == "I would really like to tell you something now"
 
 
+def test_a_conjunction_near_the_beginning_is_no_place_to_cut() -> None:
+    assert texts("He came and went along one long road by night by day in rain in snow")[0].endswith("in rain")
+
+
 def test_words_without_any_punctuation_are_cut_at_the_maximum() -> None:
     pieces = texts("word " * 200)
     assert len(pieces[0]) <= 60
@@ -219,6 +223,11 @@ def test_long_code_is_cut_at_line_ends_and_stays_code() -> None:
     assert all(piece.code for piece in pieces[:-1])
     assert all(piece.text.endswith("compute(1, 2)") for piece in pieces[:-2])
     assert (pieces[-1].text, pieces[-1].code) == ("Done now.", False)
+
+
+def test_a_cut_just_before_its_last_line_does_not_keep_code_open() -> None:
+    pieces = cut("```\n" + "x" * 196 + "\n```\nDone now.")
+    assert [(piece.text[-4:], piece.code) for piece in pieces] == [("xxxx", True), ("```", True), ("now.", False)]
 
 
 def test_code_that_never_ends_stays_code() -> None:

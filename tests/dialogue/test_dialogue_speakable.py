@@ -62,6 +62,10 @@ from services.dialogue.speakable import heard, speakable
         ("Yes. *adjusts glasses* Now then.", "Yes. Now then."),
         ("_whispers_ Come here.", "Come here."),
         ("(laughs softly) Oh. (pause) Fine (for now).", "Oh. Fine (for now)."),
+        (
+            "(Laughter of us all was heard in the old town.) Yes.",
+            "(Laughter of us all was heard in the old town.) Yes.",
+        ),
         ("*Really* good. I am *always* here. *yes*", "Really good. I am always here. yes"),
         ("*sighs*", ""),
         # pictographs
@@ -81,7 +85,8 @@ from services.dialogue.speakable import heard, speakable
         ("well, (sighs), fine", "well, fine"),
         ("Mr. Li, Dr. Wu and St. Paul", "Mr Li, Dr Wu and St Paul"),
         ("  a \t b\u00a0c  ", "a b c"),
-        ("Tom &amp; Ann &lt;b&gt;", "Tom & Ann"),
+        ("Tom &amp; Ann &lt;b&gt; &amp;lt;i&amp;gt;", "Tom & Ann"),
+        ("[[happy]] Hi", "Hi"),
         ("AT&T, C# and #1 of #fun", "AT&T, C# and #1 of fun"),
         # left to the engine
         ("It costs $3.14 at 10:30 on 5/6/2024, i.e. 50%.", "It costs $3.14 at 10:30 on 5/6/2024, i.e. 50%."),
