@@ -45,8 +45,10 @@ def report(answers: list[Answer], failures: list[str], lateness_s: float, silenc
     """The table with its conditions."""
     lines = [
         f"{len(answers)} spoken turns in one session, template answers, end-of-turn silence {silence_ms} ms,",
-        f"{os.cpu_count()} CPUs, Python {platform.python_version()};"
-        f" the client's worst lateness {lateness_s * 1000:.1f} ms",
+        (
+            f"{os.cpu_count()} CPUs, Python {platform.python_version()};"
+            f" the client's worst lateness {lateness_s * 1000:.1f} ms"
+        ),
         "",
         f"{'ms':<44}{'p50':>8}{'p95':>8}{'max':>8}",
     ]

@@ -84,7 +84,41 @@ def add_bench(commands: "Subparsers[argparse.ArgumentParser]") -> None:
     parser.set_defaults(run=run)
 
 
-COMMANDS: tuple[Callable[["Subparsers[argparse.ArgumentParser]"], None], ...] = (add_up, add_doctor, add_bench)
+def add_verify(commands: "Subparsers[argparse.ArgumentParser]") -> None:
+    verify = commands.add_parser(
+        "verify", help="hold a server to its contracts", description="Hold a server to its contracts."
+    )
+    servers = verify.add_subparsers(title="servers", metavar="SERVER", required=True)
+    parser = servers.add_parser(
+        "triton",
+        help="a Triton server and its speech models",
+        description="Hold a Triton server, any server, to the contracts of docs/triton.md. "
+        "Exit status 1: it breaks one.",
+    )
+    parser.add_argument("url", nargs="?", help="its gRPC address, host:port (default: that of the stack run here)")
+    parser.add_argument("--recognition-model", default="pocketsphinx", metavar="NAME", help="(default pocketsphinx)")
+    parser.add_argument("--synthesis-model", default="espeak", metavar="NAME", help="(default espeak)")
+
+    def run(options: argparse.Namespace) -> int:
+        from services.launcher.running import NoStackError, triton_address
+        from services.launcher.verify_triton import verify_triton
+
+        try:
+            address = triton_address(options.url)
+        except NoStackError as error:
+            print(f"parley: {error}", file=sys.stderr)
+            return 2
+        return verify_triton(address, options.recognition_model, options.synthesis_model)
+
+    parser.set_defaults(run=run)
+
+
+COMMANDS: tuple[Callable[["Subparsers[argparse.ArgumentParser]"], None], ...] = (
+    add_up,
+    add_doctor,
+    add_verify,
+    add_bench,
+)
 
 
 def parser() -> argparse.ArgumentParser:

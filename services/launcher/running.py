@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 from services.configuration import load_or_exit
 from services.launcher import instance
 from services.launcher.config import LauncherConfiguration
+from services.launcher.instance import Running
 
 CONVERSATION = "/v1/conversation"
 
@@ -20,11 +21,7 @@ def page_address(given: str | None) -> str:
         if urlsplit(address).scheme not in ("http", "https", "ws", "wss") or not urlsplit(address).hostname:
             raise NoStackError(f"{given!r} is no address of a page, such as http://127.0.0.1:8080")
         return address.rstrip("/")
-    state = load_or_exit(LauncherConfiguration).state_dir
-    stacks = instance.running(state)
-    if not stacks:
-        raise NoStackError(f"no stack runs from {state}: start one with `parley up`, or give its address")
-    return stacks[0].url
+    return _here().url
 
 
 def conversation_address(given: str | None) -> str:
@@ -32,3 +29,16 @@ def conversation_address(given: str | None) -> str:
     page = page_address(given)
     address = page.replace("http", "ws", 1) if page.startswith("http") else page
     return address if address.endswith(CONVERSATION) else f"{address}{CONVERSATION}"
+
+
+def triton_address(given: str | None) -> str:
+    """The gRPC address of a Triton server, host:port. Raises NoStackError."""
+    return given or _here().triton
+
+
+def _here() -> Running:
+    state = load_or_exit(LauncherConfiguration).state_dir
+    stacks = instance.running(state)
+    if not stacks:
+        raise NoStackError(f"no stack runs from {state}: start one with `parley up`, or give its address")
+    return stacks[0]

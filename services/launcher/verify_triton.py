@@ -3,7 +3,6 @@
 The checks know nothing of the engines behind the models, except that they take speech and text.
 """
 
-import argparse
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -46,20 +45,11 @@ async def _run(name: str, check: Awaitable[str]) -> Check:
         return Check(name, False, f"{error.code().name}: {error.details()}")
 
 
-def main(argv: list[str] | None = None) -> int:
+def verify_triton(url: str, recognition_model: str, synthesis_model: str) -> int:
     """`parley verify triton URL`: prints a line per check; 1 when one failed."""
-    parser = argparse.ArgumentParser(prog="parley verify triton", description=__doc__)
-    parser.add_argument("url", help="the server's gRPC address, host:port")
-    parser.add_argument("--recognition-model", default="pocketsphinx")
-    parser.add_argument("--synthesis-model", default="espeak")
-    arguments = parser.parse_args(argv)
-    checks = asyncio.run(verify(arguments.url, arguments.recognition_model, arguments.synthesis_model))
+    checks = asyncio.run(verify(url, recognition_model, synthesis_model))
     for check in checks:
         print(f"{'pass' if check.passed else 'FAIL'}  {check.name}: {check.detail}")
     failed = sum(not check.passed for check in checks)
     print(f"{len(checks) - failed} of {len(checks)} checks passed")
     return 1 if failed else 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
