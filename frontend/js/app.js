@@ -98,7 +98,7 @@ function onReady(event, fresh) {
   if (fresh) sound.forget();
   else sound.resumed(event.generation, event.complete);
   if (everReady && !fresh) {
-    const gap = event.complete ? "Connected again." : "Connected again; what was said meanwhile is lost.";
+    const gap = event.complete ? "Connected again." : "Connected again. Something of the last moments was lost.";
     notices.show("connection", gap);
   }
   // A new session leaves what was said before it on the screen, behind a line; history knows nothing of it.
@@ -176,6 +176,7 @@ function onEvent(event) {
 }
 
 function onError({ code, message }) {
+  if (code === "worker_lost") server = "moving";
   if (code === "invalid_setting" && connectionStatus.phase !== "ready") {
     // Settings remembered from another server; without them the next hello is understood.
     preferences.set("settings", {});
@@ -207,6 +208,7 @@ function onStatus(status) {
   clearInterval(countdown);
   if (status.phase === "ready") {
     notices.clear("connection");
+    notices.clear("worker_lost");
     card.hide();
   } else {
     voice.dispatch({ type: "disconnected" });
@@ -354,7 +356,7 @@ function render() {
     sounding,
     name,
   });
-  document.body.dataset.state = state;
+  if (document.body.dataset.state !== state) document.body.dataset.state = state;
   $("characterName").textContent = everReady ? name : "\u00a0";
   if ($("stateText").textContent !== words) $("stateText").textContent = words;
   const on = listening.wanted || voice.opening();

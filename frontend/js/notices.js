@@ -2,6 +2,10 @@
 
 const SHOWN_MS = 9000;
 const MAX_SHOWN = 3;
+const WITHOUT_DETAIL = {
+  echo: "Answers are an echo of what you say.",
+  template: "Answers come from templates, not from a language model.",
+};
 
 function element(tag, className, text) {
   const made = document.createElement(tag);
@@ -78,8 +82,7 @@ export function createSourceBanner({ banner, text, dismiss }, storage = sessionS
   return {
     show({ mode, detail }) {
       current = `${mode}: ${detail}`;
-      const lead = mode === "echo" ? "Answers are an echo of what you say." : "Answers come from templates, not from a language model.";
-      text.textContent = detail.startsWith(lead) ? detail : `${lead} ${detail}`.trim();
+      text.textContent = detail || WITHOUT_DETAIL[mode] || "";
       banner.hidden = mode === "llm" || storage.getItem(key) === current;
     },
   };

@@ -110,7 +110,7 @@ async def test_after_a_gap_history_is_what_remains(edge: Edge, open_page: OpenPa
     await second.ready(resumed=True, complete=False, generation=4, history=[TURN])
     await until(page, "parley.counters.turns === 1")
     assert await page.locator("#chat .said").all_inner_texts() == ["hello", "Hello to you."]
-    assert "is lost" in await page.inner_text("#notices")
+    assert "was lost" in await page.inner_text("#notices")
 
 
 @pytest.mark.parametrize("code", [Code.SESSION_UNKNOWN, Code.TOKEN_INVALID])
@@ -187,6 +187,27 @@ async def test_a_loss_that_mends_itself_says_what_it_is(
     await edge.ready_connection(resumed=True)
     await until(page, "parley.state === 'idle'")
     assert "Connected again." in await page.inner_text("#notices")
+
+
+async def test_a_lost_worker_is_said_until_another_has_taken_over(edge: Edge, open_page: OpenPage) -> None:
+    page = await open_page()
+    server = await edge.ready_connection()
+    await page.click(".wordmark")
+    await server.send(events.AudioStreamStart(generation=1, character="aria", sample_rate=24_000))
+    await server.audio(1, tone_24k(0.3))
+    await server.send(events.ConversationState(state="answering", turn=1))
+    await server.send(events.error(Code.WORKER_LOST))
+    await until(page, "parley.state === 'reconnecting'")
+    assert "taken up elsewhere" in await page.inner_text("#notices")
+    # The same connection gets a new `ready`, with the next epoch and without the answer that was cut off.
+    await server.ready(resumed=True, complete=False, epoch=2, generation=1)
+    await until(page, "parley.state === 'idle' && parley.connection.epoch === 2")
+    assert "taken up elsewhere" not in await page.inner_text("#notices")
+    pcm = tone_24k(0.2)
+    await server.send(events.AudioStreamStart(generation=2, character="aria", sample_rate=24_000))
+    await server.audio(2, pcm, frame.Flags.LAST)
+    while (played := await server.command("played"))["generation"] != 2 or played["samples"] < len(pcm) // 2:
+        pass
 
 
 async def test_every_close_code_of_the_contract_is_known_to_the_page(open_page: OpenPage) -> None:
