@@ -62,6 +62,8 @@ class _Progress:
     clause: int = 0
     phrase: int = 0
     word: int = 0
+    bound: int = 0
+    """After a word that leans on the next, such as "the" or "5"."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,11 @@ _PHRASE_STARTS = _words(
     "and but or nor so because since although though while when where which who whose that if unless until after "
     "before as than with without for from into about between through during"
 )
+# A voice does not pause after these.
+_LEANING = _PHRASE_STARTS | _words(
+    "a an the of to at in on by my your his her its our their this these those is are was were be am not very no i you "
+    "he she it we they can will would have has had do does did more most"
+)
 
 
 def _advance(cutter: Cutter, text: str, *, final: bool) -> tuple[Cutter, list[Piece]]:
@@ -192,7 +199,7 @@ def _prose_end(
     limit = min(limits.maximum, limits.opening + limits.growth * said)
     first = said == 0
     judged, weight = begin + progress.judged, progress.weight
-    clause, phrase, word = progress.clause, progress.phrase, progress.word
+    clause, phrase, word, bound = progress.clause, progress.phrase, progress.word, progress.bound
     end: int | None = None
     while True:
         started = judged > begin
@@ -210,7 +217,7 @@ def _prose_end(
         text = buffer[visible:word_end]
         heavier = graphemes.weight(text) + (weight + visible - judged if started else 0)
         if heavier > limit:
-            end = _overflow_end(buffer, begin, judged, visible, limit, (clause, phrase, word))
+            end = _overflow_end(buffer, begin, judged, visible, limit, (clause, phrase, word, bound))
             break
         if word_end == len(buffer) and not final:
             break
@@ -226,7 +233,9 @@ def _prose_end(
         if word == judged - begin and weight * 2 >= limit and text.lower() in _PHRASE_STARTS:
             phrase = word
         judged, weight = word_end, heavier
-        if verdict >= _Break.WORD:
+        if verdict is _Break.WORD and (text[-1].isdigit() or text.lower() in _LEANING):
+            bound = judged - begin
+        elif verdict >= _Break.WORD:
             word = judged - begin
         if verdict >= _Break.CLAUSE:
             long_enough = weight >= limits.minimum
@@ -234,15 +243,16 @@ def _prose_end(
             if ready and _has_words(buffer[begin:judged]):
                 end = judged
                 break
-            if long_enough:
+            if weight * 2 >= limits.minimum:
                 clause = judged - begin
-    return end, "", _Progress(judged - begin, weight, clause, phrase, word)
+    return end, "", _Progress(judged - begin, weight, clause, phrase, word, bound)
 
 
-def _overflow_end(
-    buffer: str, begin: int, judged: int, visible: int, limit: int, candidates: tuple[int, int, int]
-) -> int:
-    """Where to cut before the word at `visible`, with which the piece is too long: at the best place there was."""
+def _overflow_end(buffer: str, begin: int, judged: int, visible: int, limit: int, candidates: tuple[int, ...]) -> int:
+    """Where to cut before the word at `visible`, with which the piece is too long: at the best place there was.
+
+    `candidates`: from the best kind to the worst, offsets from `begin`, 0 for none.
+    """
     for candidate in candidates:
         if candidate:
             return begin + candidate
