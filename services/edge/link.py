@@ -26,7 +26,7 @@ log = structlog.get_logger("edge.link")
 
 REATTACH_SECONDS = 20.0
 FIRST_RETRY_SECONDS = 0.1
-MAX_RETRY_SECONDS = 2.0
+MAX_RETRY_SECONDS = 1.0
 _control_decoder = msgspec.json.Decoder(Control)
 _up = metrics.RELAYED.labels("up")
 

@@ -11,9 +11,9 @@ def nats_url() -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def edge(nats_url: str) -> Iterator[EdgeProcess]:
-    """One edge for the tests of a file. It may log no error and no traceback in any of them."""
+    """One edge for all tests that need none of their own. It may log no error and no traceback in any of them."""
     with edge_process(nats_url) as process:
         yield process
         assert process.tracebacks() == []

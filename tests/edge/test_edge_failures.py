@@ -193,6 +193,7 @@ async def test_a_flood_ends_the_connection(edge: EdgeProcess, scripted: Worker):
         async def pour() -> None:
             while True:
                 await flood.say(commands.Ping(at_ms=1))
+                await asyncio.sleep(0)  # sending alone would not let the close frame in
 
         with pytest.raises(websockets.ConnectionClosed) as closed:
             await asyncio.wait_for(pour(), 20)

@@ -87,7 +87,7 @@ async def test_a_spoken_turn(edge: EdgeProcess, scripted: Worker):
         assert len(payload) == 640
         heard += payload
     took = time.monotonic() - started
-    assert abs(took - number * 0.02) < 0.5, "in real time"
+    assert took > number * 0.02 - 0.3, "in real time"
     assert heard[: len(pcm)] == pcm
     assert not any(heard[len(pcm) :]), "and silence after it"
     await scripted.event(session, events.SttFinished(utterance="u", text="so it was"))
