@@ -15,7 +15,7 @@ from services.contracts import events, subjects
 from services.contracts.assignment import Beat
 from services.contracts.errors import Code
 from services.edge import origins, page
-from services.edge.bus import Bus
+from services.edge.bus import Bus, Unavailable
 from services.edge.config import EdgeConfiguration
 from services.edge.connection import RETRY_AFTER_MS, Connection
 from services.edge.limits import AddressLimits, TokenBucket
@@ -98,14 +98,17 @@ class Edge:
             metrics.CONNECTIONS.dec()
 
     async def serve(self) -> None:
-        """What goes on in the background. Raises nats.errors.Error when NATS refuses us."""
+        """What goes on in the background, until NATS refuses us; `bus.closed` is set then."""
         checking = asyncio.create_task(self._check(), name="edge-check")
         try:
             await self.bus.connect()
             await self.bus.subscribe(subjects.BEATS, self._beat)
             await self.bus.closed.wait()
+        except (NatsError, Unavailable) as error:
+            log.error("NATS refuses this edge", error=str(error))
         finally:
             checking.cancel()
+            self.bus.closed.set()
 
     async def drain(self) -> None:
         """Tell every client to go elsewhere, and wait a little until they are gone."""
@@ -131,7 +134,11 @@ class Edge:
             now = self.clock()
             waiting = 0
             for connection in list(self.connections):
-                connection.check(now)
+                try:
+                    connection.check(now)
+                except Exception:
+                    log.exception("checking a connection failed", session=connection.sid)
+                    connection.finish(Code.INTERNAL_ERROR)
                 waiting += connection.downlink.bytes
             metrics.DOWNLINK_QUEUE_BYTES.set(waiting)
             metrics.WORKERS.set(self.roster.alive(now))
@@ -165,7 +172,7 @@ def create(edge: Edge, configuration: EdgeConfiguration) -> FastAPI:
         finally:
             serving.cancel()
             await edge.bus.close()
-            with contextlib.suppress(asyncio.CancelledError, NatsError):
+            with contextlib.suppress(asyncio.CancelledError):
                 await serving
 
     app = FastAPI(title="Parley", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)

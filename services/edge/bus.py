@@ -71,23 +71,19 @@ class Bus:
 
         Raises nats.errors.Error when NATS refuses us.
         """
-        try:
-            await self._client.connect(
-                self._url.split(","),
-                name="parley-edge",
-                error_cb=self._failed,
-                disconnected_cb=self._disconnected,
-                reconnected_cb=self._reconnected,
-                closed_cb=self._closed,
-                max_reconnect_attempts=-1,
-                reconnect_time_wait=0.25,  # pyright: ignore[reportArgumentType]  (annotated int, used as seconds)
-                ping_interval=10,
-                # Seconds that are left to a server that takes nothing before its connection counts as broken.
-                flush_timeout=2,
-            )
-        except nats_errors.Error:
-            self.closed.set()
-            raise
+        await self._client.connect(
+            self._url.split(","),
+            name="parley-edge",
+            error_cb=self._failed,
+            disconnected_cb=self._disconnected,
+            reconnected_cb=self._reconnected,
+            closed_cb=self._closed,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.25,  # pyright: ignore[reportArgumentType]  (annotated int, used as seconds)
+            ping_interval=10,
+            # Seconds that are left to a server that takes nothing before its connection counts as broken.
+            flush_timeout=2,
+        )
         self._reached = True
         metrics.NATS_CONNECTED.set(1)
         log.info("connected to NATS")
