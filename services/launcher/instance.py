@@ -39,6 +39,8 @@ class Running:
 class Instance:
     folder: Path
     number: int
+    run: str
+    """Tells this start from the folder's earlier ones."""
     _lock: int
 
     @property
@@ -73,7 +75,7 @@ def claim(root: Path) -> Instance:
         except BlockingIOError:
             os.close(lock)
             continue
-        return Instance(folder.resolve(), number, lock)
+        return Instance(folder.resolve(), number, secrets.token_hex(4), lock)
     raise NoRoomError(
         f"{MOST} stacks run from {root} already; stop one, or set PARLEY_STATE_DIR to another folder for this one"
     )

@@ -51,13 +51,15 @@ class Supervisor:
     def __init__(
         self,
         commands: Sequence[Command],
-        instance: Path,
+        folder: Path,
+        run: str,
         console: Console,
         all_ready: Callable[[], None] = _nothing,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._commands = {command.part.name: command for command in commands}
-        self._instance = instance
+        self._folder = folder
+        self._mark = undertaker.mark(folder, run)
         self._console = console
         self._all_ready = all_ready
         self._clock = clock
@@ -77,9 +79,10 @@ class Supervisor:
     async def run(self) -> int:
         """Run the parts until a stop is asked for or the start has failed; the status to exit with.
 
-        When it returns, no process of this instance is left.
+        When it returns, no process of this run is left.
         """
-        if left := await asyncio.to_thread(undertaker.bury, self._instance, self._shared_memory()):
+        earlier = undertaker.mark(self._folder), [undertaker.shared_memory_prefix(self._folder)]
+        if left := await asyncio.to_thread(undertaker.bury, *earlier):
             self._console.say(f"ended {left} processes that an earlier run left", trouble=True)
         watching = await self._watched_over()
         event: supervision.Event = Tick()
@@ -90,7 +93,7 @@ class Supervisor:
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-            await asyncio.to_thread(undertaker.bury, self._instance, self._shared_memory())
+            await asyncio.to_thread(undertaker.bury, self._mark, self._shared_memory())
             await watching.communicate(undertaker.ORDERLY)
         return self._state.status
 
@@ -100,7 +103,7 @@ class Supervisor:
     async def _watched_over(self) -> asyncio.subprocess.Process:
         """The undertaker, which ends everything should this process be killed."""
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", undertaker.__file__, str(self._instance), *self._shared_memory()),
+            *(sys.executable, "-I", "-S", undertaker.__file__, self._mark, *self._shared_memory()),
             stdin=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
@@ -155,7 +158,7 @@ class Supervisor:
         status = 1
         try:
             self._last_words[name].clear()
-            env = {**command.env, undertaker.INSTANCE_VARIABLE: str(self._instance)}
+            env = {**command.env, undertaker.INSTANCE_VARIABLE: self._mark}
             child = self._children[name] = await Child.start(command.argv, env, heard)
             if name in self._unborn_ends:
                 child.kill()

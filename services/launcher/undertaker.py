@@ -1,13 +1,15 @@
-"""Ends what a launcher leaves behind, even one that was killed: `undertaker.py INSTANCE SHARED_MEMORY_PREFIX...`
+"""Ends what a launcher leaves behind, even one that was killed: `undertaker.py MARK SHARED_MEMORY_PREFIX...`
 
 Runs beside the launcher, as a process of its own whose standard input is a pipe from it. When the pipe ends
 without a word, the launcher is gone, and all that it started is ended. The kernel's parent-death signal would
 not do: it reaches children only, and tritonserver's model processes are grandchildren that outlive their server
-by seconds and leave their shared memory. Whatever a launcher starts is known by INSTANCE_VARIABLE in its
-environment. Only the standard library is used, so that this starts in a moment and stays small.
+by seconds and leave their shared memory. Whatever a launcher starts is known by its mark in INSTANCE_VARIABLE in
+the environment: the instance's folder and the run, so that the next launcher of the folder can be at work while
+this one still cleans up. Only the standard library is used, so that this starts in a moment and stays small.
 """
 
 import contextlib
+import hashlib
 import os
 import signal
 import sys
@@ -16,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 INSTANCE_VARIABLE = "PARLEY_INSTANCE"
-"""In the environment of all that a launcher started: the folder of its instance."""
+"""In the environment of all that a launcher started: its mark."""
 GONE_WITHIN = 2.0
 ORDERLY = b"everything has ended\n"
 """What the launcher says before it closes the pipe when there is nothing to do."""
@@ -25,24 +27,35 @@ EXEC_WITHIN = 0.2
 SHARED_MEMORY = Path("/dev/shm")
 
 
-def strays(instance: Path) -> list[int]:
-    """Processes, other than this one, that a launcher of this instance folder started."""
-    mark = f"{INSTANCE_VARIABLE}={instance}".encode()
+def mark(folder: Path, run: str = "") -> str:
+    """What the processes of a run are known by; without `run`, what those of all runs of the folder begin with."""
+    return f"{folder}:{run}"
+
+
+def shared_memory_prefix(folder: Path) -> str:
+    """What the names of all shared-memory files of a folder's stacks begin with."""
+    return f"parley_{hashlib.sha256(bytes(folder)).hexdigest()[:12]}_"
+
+
+def strays(marked: str) -> list[int]:
+    """Processes, other than this one, whose mark begins so."""
+    entry = f"{INSTANCE_VARIABLE}={marked}".encode()
     found: list[int] = []
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit() or int(folder.name) == os.getpid():
             continue
         with contextlib.suppress(OSError):
-            if mark in (folder / "environ").read_bytes().split(b"\0"):
+            environment = (folder / "environ").read_bytes().split(b"\0")
+            if any(variable.startswith(entry) for variable in environment):
                 found.append(int(folder.name))
     return found
 
 
-def bury(instance: Path, prefixes: Sequence[str]) -> int:
-    """Kill the strays of an instance and remove its shared memory; how many strays there were. Blocks up to 2 s."""
+def bury(marked: str, prefixes: Sequence[str]) -> int:
+    """Kill the strays of a mark and remove their shared memory; how many strays there were. Blocks up to 2 s."""
     ended: set[int] = set()
     until = time.monotonic() + GONE_WITHIN
-    while (found := strays(instance)) and time.monotonic() < until:
+    while (found := strays(marked)) and time.monotonic() < until:
         for pid in found:
             ended.add(pid)
             with contextlib.suppress(ProcessLookupError):
@@ -59,12 +72,12 @@ def remove_shared_memory(prefixes: Sequence[str]) -> None:
 
 
 def main() -> None:
-    instance, prefixes = Path(sys.argv[1]), sys.argv[2:]
+    marked, prefixes = sys.argv[1], sys.argv[2:]
     if sys.stdin.buffer.read() == ORDERLY:
         return
-    bury(instance, prefixes)
+    bury(marked, prefixes)
     time.sleep(EXEC_WITHIN)
-    bury(instance, prefixes)
+    bury(marked, prefixes)
 
 
 if __name__ == "__main__":

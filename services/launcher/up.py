@@ -1,7 +1,6 @@
 """`parley up`: the whole stack on this machine."""
 
 import asyncio
-import hashlib
 import os
 import random
 import secrets
@@ -15,7 +14,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from services.configuration import load_or_exit
-from services.launcher import answer_source, instance, parts, ports, speech_parts, triton
+from services.launcher import answer_source, instance, parts, ports, speech_parts, triton, undertaker
 from services.launcher.answer_source import AnswerSource, AnswerSourceError
 from services.launcher.config import LauncherConfiguration
 from services.launcher.console import Console
@@ -77,7 +76,7 @@ async def _up(configuration: LauncherConfiguration, mine: Instance, console: Con
         console.say("Ctrl-C stops everything.")
 
     supervisor = Supervisor(
-        stack(configuration, mine, chosen, answers, console, os.environ), mine.folder, console, announce
+        stack(configuration, mine, chosen, answers, console, os.environ), mine.folder, mine.run, console, announce
     )
 
     def stop() -> None:
@@ -117,7 +116,7 @@ def stack(
         speech_parts.repository(),
         mine.folder,
         TritonPorts(grpc=chosen.triton_grpc, http=chosen.triton_http, metrics=chosen.triton_metrics),
-        name=f"parley_{hashlib.sha256(bytes(mine.folder)).hexdigest()[:12]}",
+        name=undertaker.shared_memory_prefix(mine.folder) + mine.run,
         environment=base,
     )
     speech: dict[str, str] = {}

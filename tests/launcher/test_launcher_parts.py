@@ -17,7 +17,7 @@ from services.launcher import parts, ports
 from services.launcher.answer_source import AnswerSource
 from services.launcher.console import Console
 from services.launcher.supervisor import Supervisor
-from services.launcher.undertaker import strays
+from services.launcher.undertaker import mark, strays
 
 
 def some_ports() -> parts.Ports:
@@ -56,7 +56,7 @@ async def test_nats_starts_keeps_strangers_out_and_has_a_store(tmp_path: Path) -
     chosen, token = some_ports(), secrets.token_hex(16)
     base = parts.base_environment({}, "console")
     console, up = Console(io.StringIO()), asyncio.Event()
-    supervisor = Supervisor([parts.nats(tmp_path, chosen, token, base)], tmp_path, console, up.set)
+    supervisor = Supervisor([parts.nats(tmp_path, chosen, token, base)], tmp_path, "now", console, up.set)
     running = asyncio.create_task(supervisor.run())
     async with asyncio.timeout(10):
         await up.wait()
@@ -69,7 +69,7 @@ async def test_nats_starts_keeps_strangers_out_and_has_a_store(tmp_path: Path) -
     supervisor.stop()
     assert await running == 0
     console.close()
-    assert strays(tmp_path) == []
+    assert strays(mark(tmp_path)) == []
     assert (tmp_path / "nats").is_dir()
     assert (tmp_path / "nats.conf").stat().st_mode & 0o077 == 0
 

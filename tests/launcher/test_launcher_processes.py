@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from services.launcher import undertaker
 from services.launcher.console import Console
 from services.launcher.process import Child, Lines
 from services.launcher.supervision import Part
 from services.launcher.supervisor import Command, Supervisor
-from services.launcher.undertaker import strays
+from services.launcher.undertaker import mark
 
 READY = "import pathlib, time; pathlib.Path({flag!r}).touch(); time.sleep(600)"
 STUBBORN = (
@@ -30,6 +31,11 @@ GRANDCHILD = (
     "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True);"
     "pathlib.Path({flag!r}).touch(); time.sleep(600)"
 )
+
+
+def strays(folder: Path) -> list[int]:
+    """Processes of any run of a folder."""
+    return undertaker.strays(mark(folder))
 
 
 def touch(path: Path) -> None:
@@ -72,7 +78,7 @@ class Run:
         self.terminal = io.StringIO()
         self.console = Console(self.terminal)
         self.up = asyncio.Event()
-        self.supervisor = Supervisor(commands, folder, self.console, self.up.set)
+        self.supervisor = Supervisor(commands, folder, "now", self.console, self.up.set)
         self.task = asyncio.create_task(self.supervisor.run())
 
     async def stop(self) -> tuple[int, float]:
@@ -182,7 +188,7 @@ async def test_parts_and_grandchildren_that_refuse_to_end_are_killed_in_time(tmp
 
 
 async def test_what_an_earlier_launcher_left_is_ended_first(tmp_path: Path) -> None:
-    env = {**os.environ, "PARLEY_INSTANCE": str(tmp_path)}
+    env = {**os.environ, "PARLEY_INSTANCE": mark(tmp_path, "earlier")}
     left = await asyncio.create_subprocess_exec(sys.executable, "-c", "import time; time.sleep(600)", env=env)
     await eventually(lambda: strays(tmp_path) == [left.pid])
     run = Run(tmp_path, command(tmp_path, "only"))
@@ -227,12 +233,13 @@ async def test_a_killed_launcher_leaves_no_process_and_no_shared_memory(tmp_path
 
 
 async def test_an_orderly_end_leaves_no_shared_memory_and_no_undertaker(tmp_path: Path) -> None:
-    shared = Path("/dev/shm", f"parley_test_{os.getpid()}_2")
-    touch(shared)
+    prefix = undertaker.shared_memory_prefix(tmp_path)
+    earlier, shared = Path("/dev/shm", f"{prefix}earlier_1"), Path("/dev/shm", f"{prefix}now_1")
+    touch(earlier)
     run = Run(tmp_path, replace(command(tmp_path, "only"), shared_memory=shared.name))
     async with asyncio.timeout(10):
         await run.up.wait()
-    assert not os.access(shared, os.F_OK), "what an earlier run left is removed at start"
+    assert not os.access(earlier, os.F_OK), "what an earlier run left is removed at start"
     touch(shared)
     await run.stop()
     assert not os.access(shared, os.F_OK)
@@ -240,12 +247,41 @@ async def test_an_orderly_end_leaves_no_shared_memory_and_no_undertaker(tmp_path
     assert str(tmp_path).encode() not in (await listed.communicate())[0]
 
 
+async def test_an_undertaker_ends_its_own_run_only(tmp_path: Path) -> None:
+    """The next launcher of the folder may be at work while the last one's undertaker still cleans up."""
+    prefix = undertaker.shared_memory_prefix(tmp_path)
+    next_memory = Path("/dev/shm", f"{prefix}next_1")
+    touch(next_memory)
+    sleeping = (sys.executable, "-c", "import time; time.sleep(600)")
+    runs = {
+        run: await asyncio.create_subprocess_exec(*sleeping, env={**os.environ, "PARLEY_INSTANCE": mark(tmp_path, run)})
+        for run in ("last", "next")
+    }
+    await eventually(lambda: len(strays(tmp_path)) == 2)
+    buried = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-I",
+        "-S",
+        undertaker.__file__,
+        mark(tmp_path, "last"),
+        f"{prefix}last_",
+        stdin=asyncio.subprocess.PIPE,
+    )
+    await buried.communicate(b"")
+    assert await runs["last"].wait() == -signal.SIGKILL
+    assert strays(tmp_path) == [runs["next"].pid]
+    assert os.access(next_memory, os.F_OK)
+    undertaker.bury(mark(tmp_path), [prefix])
+    assert await runs["next"].wait() == -signal.SIGKILL
+    assert not os.access(next_memory, os.F_OK)
+
+
 async def test_wait_does_not_hang_on_a_grandchild_that_keeps_the_output_open(tmp_path: Path) -> None:
     code = (
         "import subprocess, sys; print('here');subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])"
     )
     heard: list[str] = []
-    env = {**os.environ, "PARLEY_INSTANCE": str(tmp_path)}
+    env = {**os.environ, "PARLEY_INSTANCE": mark(tmp_path, "earlier")}
     child = await Child.start([sys.executable, "-c", code], env, heard.append)
     async with asyncio.timeout(10):
         assert await child.wait() == 0
