@@ -2,6 +2,9 @@
 
 import msgspec
 
+SLOWEST, FASTEST = 0.5, 2.0
+"""The paces that a voice can be asked for."""
+
 
 class Voice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How one character sounds. This is the JSON that the synthesis models take as `VOICE`.

@@ -69,6 +69,7 @@ async def run(config: WorkerConfiguration) -> None:
                 detail=config.llm_detail,
             )
             resources.push_async_callback(model.aclose)
+            await model.warm()
         detector = await asyncio.to_thread(VoiceDetector)
         client = await connect(config.nats_url, "dialogue")
         tools = Tools(

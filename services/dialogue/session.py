@@ -10,7 +10,7 @@ import structlog
 
 from services.contracts import commands, events
 from services.contracts.assignment import Attach, Control
-from services.contracts.characters import Character, Voice
+from services.contracts.characters import FASTEST, SLOWEST, Character, Voice
 from services.contracts.errors import Code
 from services.contracts.frame import HEADER_BYTES, Flags, FrameError, Kind, unpack
 from services.contracts.settings import SessionSettings
@@ -192,8 +192,12 @@ class Session:
             case events.Error():
                 metrics.ERRORS.labels(event.code).inc()
             case events.SettingsChanged():
-                self._source = self._choose_source()
+                # A source that remembers the conversation is not made anew because a slider moved.
+                if self._source_for != _source_key(event.settings):
+                    self._source = self._choose_source()
                 self._hear_settings()
+            case events.ResetDone():
+                self._source = self._choose_source()
             case _:
                 pass
         self._outbox.event(event, generation, flags)
@@ -220,11 +224,15 @@ class Session:
         )
 
     def _voice(self, character: Character) -> Voice:
-        settings = self._state.settings
-        return msgspec.structs.replace(character.voice, speed=settings.speed, seed=settings.seed)
+        """The character's own voice with what the user set: pace relative to its own, a seed in place of its own."""
+        settings, voice = self._state.settings, character.voice
+        speed = min(max(voice.speed * settings.speed, SLOWEST), FASTEST)
+        seed = voice.seed if settings.seed is None else settings.seed
+        return msgspec.structs.replace(voice, speed=speed, seed=seed)
 
     def _choose_source(self) -> AnswerSource:
         settings = self._state.settings
+        self._source_for = _source_key(settings)
         return self._tools.source(settings, self._tools.characters[settings.character], self._replaced)
 
     def _replaced(self, replaced: Replaced) -> None:
@@ -360,3 +368,8 @@ class Session:
             sequence=self._outbox.sequence,
             open_text=open_text(state),
         )
+
+
+def _source_key(settings: SessionSettings) -> tuple[str, str, int | None]:
+    """What a source of answers is chosen by."""
+    return settings.response_mode, settings.character, settings.seed

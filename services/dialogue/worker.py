@@ -68,6 +68,7 @@ class Worker:
     async def start(self) -> None:
         metrics.SLOTS.set(self._slots)
         await self._offer()
+        await self._client.flush()  # whoever asks from now on finds us
         for work in (self._sender.run(), self._tools.checkpoints.run(), self._beat(), self._tend()):
             self._tasks.append(asyncio.create_task(work))
         log.info("worker is ready", wid=self.wid, slots=self._slots)
