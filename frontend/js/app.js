@@ -2,6 +2,7 @@
 
 import { createCast, paint } from "./characters.js";
 import { createChat } from "./chatui.js";
+import { createComposer } from "./composer.js";
 import { microphoneObstacle } from "./audio-capture.js";
 import { exposeForInspection, saveAsFile } from "./inspect.js";
 import { createCard, createNotices, createSourceBanner } from "./notices.js";
@@ -15,7 +16,6 @@ import { createLatencies, seconds } from "./waterfall.js";
 import { createConnection } from "./websocket.js";
 
 const LATENCY_WINDOWS = [20, 50];
-const OPENINGS = ["Hello, how are you today?", "I feel a little tired this morning.", "I would like to go to the sea."];
 
 const $ = (id) => document.getElementById(id);
 const preferences = loadPreferences();
@@ -41,6 +41,7 @@ let turns = 0;
 let latencyWindow = LATENCY_WINDOWS[0];
 let interruptOwed = false;
 let countdown = 0;
+let meter = "";
 
 const connection = createConnection({
   url: new URL("v1/conversation", location.href.replace(/^http/, "ws")).href,
@@ -67,6 +68,7 @@ const voice = createVoice({
   deviceId: () => preferences.get("microphone"),
   on: {
     changed: () => render(),
+    level: showMeter,
     trouble: (text) => notices.show("microphone", text, { lasting: true, kind: "problem" }),
     muted: (muted) =>
       muted
@@ -270,36 +272,19 @@ async function interrupt() {
 }
 
 function sendMessage(text) {
-  if (!text.trim()) return;
   if (!connection.sendCommand({ type: "user_message", text, at_ms: nowMs() })) {
     reconnect();
     notices.show("unsent", "Not connected just now; your message is kept here.");
-    return;
+    return false;
   }
-  chat.userTyped(text.trim());
-  $("messageInput").value = "";
-  fitInput();
+  chat.userTyped(text);
   render();
-}
-
-function fitInput() {
-  const input = $("messageInput");
-  input.style.setProperty("height", "auto");
-  input.style.setProperty("height", `${Math.min(input.scrollHeight, 160)}px`);
+  return true;
 }
 
 $("voiceButton").addEventListener("click", press);
 $("interruptButton").addEventListener("click", interrupt);
-$("composer").addEventListener("submit", (event) => {
-  event.preventDefault();
-  sendMessage($("messageInput").value);
-});
-$("messageInput").addEventListener("input", fitInput);
-$("messageInput").addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-  event.preventDefault();
-  sendMessage($("messageInput").value);
-});
+createComposer({ form: $("composer"), input: $("messageInput"), openings: $("openings"), onMessage: sendMessage });
 document.addEventListener("keydown", ({ key }) => {
   if (key === "Escape" && !$("settings").open) interrupt();
 });
@@ -369,19 +354,13 @@ function render() {
   showOpenings();
 }
 
-function showMeter() {
-  requestAnimationFrame(showMeter);
-  const level = Math.min(1, Math.sqrt(voice.level() * 6));
-  $("meterFill").style.setProperty("--level", level.toFixed(2));
+function showMeter(level) {
+  const shown = Math.min(1, Math.sqrt(level * 6)).toFixed(1);
+  if (shown === meter) return;
+  meter = shown;
+  $("meterFill").style.setProperty("--level", shown);
 }
 
-for (const text of OPENINGS) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.textContent = text;
-  button.addEventListener("click", () => sendMessage(text));
-  $("openings").append(button);
-}
 bindTheme($("themeButton"), preferences, presence.recolor);
 if (microphoneObstacle()) notices.show("microphone", microphoneObstacle(), { lasting: true, kind: "problem" });
 exposeForInspection({
@@ -395,6 +374,5 @@ exposeForInspection({
   playedStream: sound.stream,
   sampleRate: () => sound.context()?.sampleRate ?? 0,
 });
-showMeter();
 render();
 connection.connect();

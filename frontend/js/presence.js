@@ -2,11 +2,14 @@
 // travels inwards, each in its own colour, so that one look tells who is speaking.
 
 const RINGS = 22;
-const POINTS = 120;
+const POINTS = 96;
 const HISTORY = 256;
 // Frames of level history between one ring and the next: how fast a ripple travels.
 const TRAVEL = 2.2;
-const CALM_FRAME_MS = 40;
+// Between two pictures. The conversation's own machine may be the one that draws, without a graphics processor.
+const BUSY_FRAME_MS = 20;
+const CALM_FRAME_MS = 70;
+const MAX_PIXEL_RATIO = 1.5;
 const ROSE = [244, 114, 152];
 const PAPER = [255, 250, 244];
 
@@ -43,7 +46,7 @@ export function startPresence(canvas, sample) {
   let voice = 0;
 
   function resize() {
-    const ratio = Math.min(2, devicePixelRatio);
+    const ratio = Math.min(MAX_PIXEL_RATIO, devicePixelRatio);
     canvas.width = Math.round(canvas.clientWidth * ratio);
     canvas.height = Math.round(canvas.clientHeight * ratio);
   }
@@ -68,7 +71,7 @@ export function startPresence(canvas, sample) {
     const fading = (1 - ring / RINGS) ** 1.3;
     const alpha = Math.min(0.95, 0.05 + 0.42 * fading + loud * 0.75 * (0.35 + fading));
     context.strokeStyle = `rgba(${color[0]}, ${color[1]}, ${color[2]}, ${alpha})`;
-    context.lineWidth = (0.9 + loud * 1.5) * Math.min(2, devicePixelRatio);
+    context.lineWidth = (0.9 + loud * 1.5) * Math.min(MAX_PIXEL_RATIO, devicePixelRatio);
     context.beginPath();
     for (let point = 0; point <= POINTS; point += 1) {
       const angle = (point / POINTS) * 2 * Math.PI;
@@ -122,10 +125,11 @@ export function startPresence(canvas, sample) {
   }
 
   function draw(now) {
-    requestAnimationFrame(draw);
     const sampled = sample();
     const busy = sampled.mic > 0.004 || sampled.voice > 0.004 || sampled.mode === "thinking";
-    if (now - lastDrawn < (busy ? 15 : CALM_FRAME_MS) || canvas.width === 0) return;
+    // Not one animation frame after the other: each asks the whole page to be looked at again.
+    setTimeout(() => requestAnimationFrame(draw), busy ? BUSY_FRAME_MS : CALM_FRAME_MS);
+    if (canvas.width === 0) return;
     const steps = Math.max(1, Math.min(6, Math.round((now - lastDrawn) / 16.7)));
     lastDrawn = now;
     for (let n = 0; n < steps; n += 1) {

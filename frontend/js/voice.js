@@ -9,7 +9,7 @@ const MUTED_FRAMES = 250;
 
 /**
  * `unlock()` gives the audio context, `send(command)` and `sendAudio(samples, timeUs)` go to the server. Calls
- * `on.changed()` after each change of state, `on.trouble(text)` and `on.muted(true|false)`.
+ * `on.changed()` after each change of state, `on.level(0..1)` with each frame, `on.trouble(text)` and `on.muted(true|false)`.
  */
 export function createVoice({ unlock, send, sendAudio, deviceId, on }) {
   let state = INITIAL;
@@ -38,6 +38,7 @@ export function createVoice({ unlock, send, sendAudio, deviceId, on }) {
     silentFrames = frameLevel < MUTED_LEVEL ? silentFrames + 1 : 0;
     if (silentFrames === MUTED_FRAMES) on.muted(true);
     if (silentFrames === 0) on.muted(false);
+    on.level(gateOpen ? level : 0);
     if (gateOpen) sendAudio(samples, timeUs);
   }
 
@@ -46,6 +47,7 @@ export function createVoice({ unlock, send, sendAudio, deviceId, on }) {
     microphone = null;
     level = 0;
     silentFrames = 0;
+    on.level(0);
     on.muted(false);
   }
 
