@@ -102,7 +102,7 @@ class Responder:
         if failure == speech.MODEL_FAILED:
             pb_utils.Logger.log_error("".join(traceback.format_exception(error)))
         with self._lock:
-            problem = pb_utils.TritonError(f"{failure}: {error or type(error).__name__}", _status(failure))
+            problem = pb_utils.TritonError(f"{failure}: {str(error) or type(error).__name__}", _status(failure))
             self._final(pb_utils.InferenceResponse(error=problem))
 
     def _response(self, name: str, array: NDArray[Any]) -> Any:
