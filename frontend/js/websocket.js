@@ -57,7 +57,8 @@ export function createConnection({ url, client, settings, on, storage = sessionS
   }
 
   function save(margin = 0) {
-    const kept = { ...session, uplinkSequence: session.uplinkSequence + margin };
+    // Not what was seen: a page that is loaded anew remembers none of it, and says so with a last_sequence of 0.
+    const kept = { token: session.token, uplinkSequence: session.uplinkSequence + margin };
     storage.setItem(STORAGE_KEY, JSON.stringify(kept));
   }
 

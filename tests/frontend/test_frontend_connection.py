@@ -91,7 +91,9 @@ async def test_a_reload_takes_the_session_up_again(edge: Edge, open_page: OpenPa
     await page.reload()
     again = await edge.connection()
     assert again.hello["token"] == "secret-1"
-    await again.ready(token="secret-1", resumed=True, history=[TURN])
+    # It remembers nothing of what it has seen, so that the server stops an answer that nobody hears any more.
+    assert again.hello["last_sequence"] == 0
+    await again.ready(token="secret-1", resumed=True, complete=False, history=[TURN])
     await until(page, "parley.counters.turns === 1")
     assert await page.locator("#chat .said").all_inner_texts() == ["hello", "Hello to you."]
     assert await page.inner_text(".times-total") == "heard after 0.64 s"
