@@ -104,6 +104,10 @@ class Listener:
         self._timeline.arrived(first + len(samples), self._arrived_at, first, header.time_us / 1000)
         self._take(samples)
 
+    def renumber(self) -> None:
+        """Another connection of the client may count its frames anew."""
+        self._expected = None
+
     def _check(self, header: Header, pcm: bytes) -> int:
         """The number of frames lost before this one."""
         if not pcm or len(pcm) % 2 or len(pcm) > MAX_UPLINK_SAMPLES * 2:

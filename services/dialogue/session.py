@@ -273,6 +273,7 @@ class Session:
             answer_source=self._source.about,
             history=list(self._state.memory.turns),
         )
+        self._listener.renumber()
         outbox.welcome(ready, request.last_sequence)
         outbox.attached = True
         if complete:

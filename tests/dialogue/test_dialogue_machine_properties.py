@@ -10,7 +10,7 @@ from services.dialogue import actions as do
 from services.dialogue import inputs
 from services.dialogue.conversation import hearing
 
-WORDS = "one two three. four five, six seven. eight nine! ten?".split()
+WORDS = ["one", "two", "three.", "four", "five,", "six", "seven.", "eight", "nine!", "ten?"]
 MOVES = [
     "listen", "stop", "type", "interrupt", "cancel", "reset", "voice", "quiet", "final", "empty", "recognition_failed",
     "token", "written", "language_failed", "chunk", "spoken", "speech_failed", "sent", "drained", "played",

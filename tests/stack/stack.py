@@ -25,6 +25,7 @@ class Stack:
         self.state = state
         self.lines: list[str] = []
         self.url = ""
+        self._ended = False
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
         environment |= {
             "PARLEY_STATE_DIR": str(state),
@@ -62,7 +63,7 @@ class Stack:
                     if found := re.search(pattern, line):
                         return found
                 seen = len(self.lines)
-                if not self._changed.wait(deadline - time.monotonic()) or self._process.poll() is not None:
+                if self._ended or not self._changed.wait(deadline - time.monotonic()):
                     tail = "\n".join(self.lines[-40:])
                     raise AssertionError(f"no {pattern!r} within {seconds:g} s; the log ends with\n{tail}")
 
@@ -106,6 +107,7 @@ class Stack:
                 self.lines.append(line.rstrip("\n"))
                 self._changed.notify_all()
         with self._changed:
+            self._ended = True
             self._changed.notify_all()
 
 

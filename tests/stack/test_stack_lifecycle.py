@@ -8,6 +8,8 @@ import psutil
 import pytest
 from stack import PARLEY, ROOT, Stack
 
+from services.launcher.undertaker import shared_memory_prefix
+
 
 def run(*arguments: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -47,20 +49,21 @@ def test_a_second_stack_runs_beside_the_first(stack: Stack, tmp_path: Path):
         second.stop()
 
 
-def shared_memory() -> set[str]:
-    return {path.name for path in Path("/dev/shm").iterdir() if "parley" in path.name}
+def shared_memory(stack: Stack) -> list[str]:
+    """The files that this stack's models keep in shared memory."""
+    prefix = shared_memory_prefix(stack.state.resolve())
+    return [path.name for path in Path("/dev/shm").glob(f"{prefix}*")]
 
 
 def test_ctrl_c_ends_everything_and_leaves_nothing(tmp_path: Path):
-    before = shared_memory()
     stack = Stack(tmp_path).start()
     processes = stack.processes()
     assert len(processes) >= 5
-    assert shared_memory() - before, "the models' shared memory is named after the stack"
+    assert shared_memory(stack)
     assert stack.interrupt() < 5
     _, alive = psutil.wait_procs(processes, timeout=1)
     assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
-    assert shared_memory() <= before
+    assert shared_memory(stack) == []
 
 
 @pytest.mark.parametrize(
