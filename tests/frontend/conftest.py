@@ -1,18 +1,17 @@
 """One headless Chromium for this folder's tests, and one scripted edge per test."""
 
 import wave
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from page_driver import launch
+from page_driver import OpenPage, launch
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 from scripted_edge import Edge, scripted_edge
 
 SPEECH = Path(__file__).parents[2] / "loadtest" / "speech" / "02-slt.wav"
-OpenPage = Callable[..., Awaitable[Page]]
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,13 @@
 """Driving the page: a Chromium with a spoken microphone, and waiting for what the page says of itself."""
 
 import shutil
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Browser, Page, Playwright
 
+OpenPage = Callable[..., Awaitable[Page]]
 WAIT_MS = 15_000
 # Resolves to this machine, and is none of the names that browsers trust without HTTPS.
 INSECURE_HOST = "parley.test"

@@ -1,8 +1,7 @@
 """For everyone: keyboard alone, screen readers, small screens, light and dark, little motion."""
 
 import pytest
-from conftest import OpenPage
-from page_driver import until
+from page_driver import OpenPage, until
 from scripted_edge import Edge
 
 from services.contracts import events

@@ -1,8 +1,7 @@
 """Losing the connection and coming back: tokens, sequence numbers, and an explanation for each way it can end."""
 
 import pytest
-from conftest import OpenPage
-from page_driver import INSECURE_HOST, pressed_and_listening, until
+from page_driver import INSECURE_HOST, OpenPage, pressed_and_listening, until
 from scripted_edge import Edge
 from sounds import tone_24k
 

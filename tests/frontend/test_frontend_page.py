@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import OpenPage
-from page_driver import pressed_and_listening, until
+from page_driver import OpenPage, pressed_and_listening, until
 from scripted_edge import Connection, Edge
 from sounds import SPEECH, envelope, likeness, read_wav, speech_24k, tone_24k
 
