@@ -1,6 +1,7 @@
 """A conversation without its shell, for tests: events in, actions out, time by hand."""
 
 from dataclasses import replace
+from typing import TypeVar
 
 from services.contracts import commands, events
 from services.contracts.characters import Character
@@ -17,6 +18,9 @@ MAX = Character(id="max", name="Max", persona="dry")
 SECOND = 24_000
 
 
+Kind = TypeVar("Kind")
+
+
 class Talk:
     """Feeds events to the machine as a shell would and remembers what it asked for."""
 
@@ -28,7 +32,7 @@ class Talk:
             can_ask=False,
         )
         self.actions: list[do.Action] = []
-        self.sent: list[events.Event] = []
+        self.sent: list[events.AnyEvent] = []
 
     # What happens.
 
@@ -44,7 +48,7 @@ class Talk:
     def listen(self):
         return self.client(commands.StartListening())
 
-    def type(self, text):
+    def type_in(self, text):
         return self.client(commands.UserMessage(text=text, at_ms=self.now * 1000))
 
     def wait(self, seconds):
@@ -123,10 +127,10 @@ class Talk:
     def history(self):
         return [(turn.user, turn.assistant, turn.cut) for turn in self.state.memory.turns]
 
-    def of(self, kind):
+    def of(self, kind: type[Kind]) -> list[Kind]:
         return [action for action in self.actions if isinstance(action, kind)]
 
-    def events(self, kind):
+    def events(self, kind: type[Kind]) -> list[Kind]:
         return [event for event in self.sent if isinstance(event, kind)]
 
     def clear(self):

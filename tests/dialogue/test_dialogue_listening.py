@@ -1,6 +1,7 @@
 """The ear of a session with a scripted detector and a scripted recogniser, at audio time."""
 
 import asyncio
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -68,7 +69,11 @@ class Ear:
         self.now = 100.0
         self.sequence = 0
         self.listener = Listener(
-            ScriptedTicks(), self.recogniser, lambda: self.now, self.heard.put_nowait, lambda n: f"u{n}"
+            cast(Any, ScriptedTicks()),
+            cast(Any, self.recogniser),
+            lambda: self.now,
+            self.heard.put_nowait,
+            lambda n: f"u{n}",
         )
 
     def feed(self, loudness, frames=1, hearing=True, skip=0):

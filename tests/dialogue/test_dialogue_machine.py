@@ -45,7 +45,7 @@ def test_a_spoken_turn_from_first_sample_to_listening_again():
 
 def test_text_streams_token_by_token():
     talk = Talk()
-    talk.type("hi")
+    talk.type_in("hi")
     for token in ("A", "b", " c"):
         talk.token(token)
     assert [event.text for event in talk.events(events.TextChunk)] == ["A", "b", " c"]
@@ -54,7 +54,7 @@ def test_text_streams_token_by_token():
 
 def test_a_typed_message_takes_the_same_path():
     talk = Talk()
-    talk.type("  hello ")
+    talk.type_in("  hello ")
     talk.answer("Hi.")
     talk.played(2.0)
     assert talk.history == [("hello", "Hi.", False)]
@@ -139,8 +139,8 @@ class TestTheUserGoesOn:
 
     def test_by_typing_while_the_answer_is_being_written(self):
         talk = Talk()
-        talk.type("tell me")
-        talk.type("about the sea")
+        talk.type_in("tell me")
+        talk.type_in("about the sea")
         assert [ask.user for ask in talk.of(do.Ask)] == ["tell me", "tell me about the sea"]
 
     def test_by_typing_in_the_middle_of_speech(self):
@@ -148,7 +148,7 @@ class TestTheUserGoesOn:
         talk.listen()
         talk.voice()
         talk.wait(1)
-        talk.type("never mind")
+        talk.type_in("never mind")
         assert talk.of(do.CloseUtterance) == [do.CloseUtterance(1)]
         talk.transcript(1, "so")
         assert [ask.user for ask in talk.of(do.Ask)] == ["so never mind"]
@@ -161,6 +161,7 @@ def test_a_timer_that_fires_a_moment_early_is_set_again():
     talk.wait(1)
     talk.quiet()
     due = talk.state.wake_at
+    assert due is not None
     talk.now = due - 0.0005
     talk.clear()
     talk.give(inputs.Woken(at=talk.now))
@@ -218,7 +219,7 @@ class TestHalfDuplex:
 class TestInterruption:
     def answering(self):
         talk = Talk()
-        talk.type("tell me everything")
+        talk.type_in("tell me everything")
         talk.token("One two three four. Five six seven eight. Nine ten.")
         talk.written()
         talk.chunk(0, 2.0)
@@ -251,7 +252,7 @@ class TestInterruption:
 
     def test_while_thinking_keeps_the_question(self):
         talk = Talk()
-        talk.type("hello")
+        talk.type_in("hello")
         talk.client(commands.Interrupt())
         assert talk.history == [("hello", "", True)]
         assert talk.mood == "idle"
@@ -294,7 +295,7 @@ class TestInterruption:
     def test_by_a_typed_message(self):
         talk = self.answering()
         talk.played(2.0)
-        talk.type("wait")
+        talk.type_in("wait")
         assert talk.history == [("tell me everything", "One two three four.", True)]
         assert [ask.user for ask in talk.of(do.Ask)] == ["wait"]
         assert talk.events(events.AudioFlush) != []
@@ -329,36 +330,36 @@ class TestCancelAndReset:
 
     def test_cancel_drops_what_is_being_thought(self):
         talk = Talk()
-        talk.type("hello")
+        talk.type_in("hello")
         talk.client(commands.Cancel())
         assert talk.history == []
         assert talk.mood == "idle"
 
     def test_cancel_of_a_sounding_answer_is_an_interruption(self):
         talk = Talk()
-        talk.type("hello")
+        talk.type_in("hello")
         talk.answer("Hi there.")
         talk.client(commands.Cancel())
         assert talk.history == [("hello", "", True)]
 
     def test_reset_forgets_everything(self):
         talk = Talk()
-        talk.type("hello")
+        talk.type_in("hello")
         talk.answer("Hi.")
         talk.played(2.0)
-        talk.type("again")
+        talk.type_in("again")
         talk.client(commands.Reset())
         assert talk.history == []
         assert talk.state.answer is None
         assert talk.events(events.ResetDone)[0].generation == talk.state.generation
-        talk.type("new")
+        talk.type_in("new")
         assert talk.state.generation > talk.events(events.ResetDone)[0].generation
 
 
 class TestFailures:
     def test_a_failed_voice_leaves_the_text(self):
         talk = Talk()
-        talk.type("hello")
+        talk.type_in("hello")
         talk.token("Good day to you. And how are you?")
         talk.written()
         for slot in (0, 1):
@@ -370,7 +371,7 @@ class TestFailures:
 
     def test_a_voice_that_fails_in_mid_answer_never_stalls_it(self):
         talk = Talk()
-        talk.type("hello")
+        talk.type_in("hello")
         talk.token("Good day to you, my friend. And how are you today?")
         talk.written()
         talk.chunk(0, 1.0)
@@ -403,7 +404,7 @@ class TestFailures:
 
     def test_the_language_model_fails_before_the_first_token(self):
         talk = Talk()
-        talk.type("hello")
+        talk.type_in("hello")
         talk.give(inputs.AnswerFailed(at=talk.now, generation=1, code=Code.LANGUAGE_TIMEOUT, message="slow"))
         assert talk.mood == "idle"
         assert talk.history == [("hello", "", False)]
@@ -411,7 +412,7 @@ class TestFailures:
 
     def test_the_language_model_fails_in_mid_answer_and_what_is_there_is_spoken(self):
         talk = Talk()
-        talk.type("hello")
+        talk.type_in("hello")
         talk.token("It is nice to meet")
         talk.give(inputs.AnswerFailed(at=talk.now, generation=1, code=Code.LANGUAGE_FAILED, message="broke"))
         assert [one.text for one in talk.of(do.Synthesise)] == ["It is nice to meet"]
@@ -419,7 +420,7 @@ class TestFailures:
 
     def test_an_answer_with_nothing_to_say_aloud_is_read(self):
         talk = Talk()
-        talk.type("hello")
+        talk.type_in("hello")
         talk.token("😀")
         talk.written()
         assert talk.history == [("hello", "😀", False)]
@@ -431,7 +432,7 @@ class TestSettings:
         talk = Talk()
         talk.client(commands.Settings(settings=SettingsPatch(silence_ms=300, character="max")))
         assert talk.events(events.SettingsChanged)[0].settings.silence_ms == 300
-        talk.type("hello")
+        talk.type_in("hello")
         assert talk.of(do.Ask)[0].character.id == "max"
 
     @pytest.mark.parametrize(
@@ -469,14 +470,14 @@ class TestConnection:
 
     def test_a_page_loaded_anew_stops_the_answer_it_no_longer_plays(self):
         talk = Talk()
-        talk.type("hello")
+        talk.type_in("hello")
         talk.answer("Hi there.")
         talk.give(inputs.ConnectionBack(at=talk.now, fresh=True))
         assert talk.state.answer is None
 
     def test_a_connection_that_comes_back_goes_on(self):
         talk = Talk()
-        talk.type("hello")
+        talk.type_in("hello")
         talk.answer("Hi there.")
         talk.wait(15)
         talk.give(inputs.ConnectionBack(at=talk.now, fresh=False))
@@ -487,7 +488,7 @@ class TestConnection:
 
     def test_a_worker_that_takes_over_owes_the_answer(self):
         talk = Talk()
-        talk.type("hello")
+        talk.type_in("hello")
         talk.answer("Hi.")
         assert open_text(talk.state) == "hello"
         talk.played(2.0)
@@ -502,14 +503,14 @@ class TestPacing:
 
     def test_at_most_three_at_once_while_synthesis_is_slow(self):
         talk = Talk()
-        talk.type("hello")
+        talk.type_in("hello")
         talk.token(self.SENTENCES * 2)
         talk.written()
         assert len(talk.of(do.Synthesise)) == 3
 
     def test_one_after_the_other_where_synthesis_is_well_ahead(self):
         talk = Talk().with_settings(rate=100.0)
-        talk.type("hello")
+        talk.type_in("hello")
         talk.token(self.SENTENCES)
         talk.written()
         assert [one.slot for one in talk.of(do.Synthesise)] == [0]
@@ -519,7 +520,7 @@ class TestPacing:
 
     def test_text_is_held_while_much_audio_waits(self):
         talk = Talk().with_settings(rate=100.0)
-        talk.type("hello")
+        talk.type_in("hello")
         talk.token(self.SENTENCES * 2)
         talk.written()
         talk.chunk(0, 6.0)
@@ -530,7 +531,7 @@ class TestPacing:
 
     def test_audio_starts_with_the_first_slot_not_with_the_first_chunk(self):
         talk = Talk()
-        talk.type("hello")
+        talk.type_in("hello")
         talk.token(self.SENTENCES)
         talk.written()
         talk.chunk(1)
@@ -540,7 +541,7 @@ class TestPacing:
 
     def test_a_failed_first_slot_lets_the_second_begin(self):
         talk = Talk()
-        talk.type("hello")
+        talk.type_in("hello")
         talk.token(self.SENTENCES)
         talk.written()
         talk.chunk(1)
@@ -553,6 +554,7 @@ def test_a_turns_time_is_measured_once_and_kept_with_the_turn():
     talk.listen()
     talk.say("hello")
     talk.answer("Hi.")
+    assert talk.state.answer is not None
     said = talk.state.answer.ledger.client_end_ms
     for _ in range(2):
         talk.client(commands.PlaybackStarted(generation=1, received_ms=said + 700, started_ms=said + 750))
@@ -566,7 +568,7 @@ def test_a_turns_time_is_measured_once_and_kept_with_the_turn():
 def test_history_keeps_a_hundred_turns():
     talk = Talk()
     for n in range(105):
-        talk.type(f"message {n}")
+        talk.type_in(f"message {n}")
         talk.token("ok")
         talk.give(inputs.AnswerWritten(at=talk.now, generation=talk.state.generation))
         talk.speech_failed(0)

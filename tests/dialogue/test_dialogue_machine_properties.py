@@ -55,7 +55,7 @@ class Storm(Talk):
             case "type":
                 text = f"typed{len(self.said)}"
                 self.said.append(text)
-                self.type(text)
+                self.type_in(text)
             case "interrupt":
                 self.client(commands.Interrupt())
             case "cancel":

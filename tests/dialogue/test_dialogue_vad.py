@@ -1,6 +1,7 @@
 import asyncio
 import wave
 from pathlib import Path
+from typing import Any
 
 import faster_whisper
 import numpy as np
@@ -31,7 +32,7 @@ def windows(samples: np.ndarray) -> list[np.ndarray]:
 
 def test_the_batched_model_equals_the_original_window_by_window(detector):
     """Three sessions scored together against the unchanged export, one session and window at a time."""
-    original = onnxruntime.InferenceSession(
+    original: Any = onnxruntime.InferenceSession(
         str(Path(faster_whisper.__file__).parent / "assets" / "silero_vad_v6.onnx"),
         providers=["CPUExecutionProvider"],
     )

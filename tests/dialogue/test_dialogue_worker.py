@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+from typing import cast
 
 import msgspec
 import nats
 import nats.errors
 import pytest
-from workers import browser, running_worker
+from workers import Voice, browser, running_worker
 
 from services.contracts import commands, events, subjects
 from services.contracts.assignment import Beat, Control
@@ -185,7 +186,7 @@ class TestReconnection:
     async def test_an_answer_that_a_worker_still_owed_is_given_by_the_next(self, nats_url):
         async with browser(nats_url) as one:
             async with running_worker(nats_url) as worker:
-                worker._tools.synthesiser.gate.clear()
+                cast(Voice, worker._tools.synthesiser).gate.clear()
                 await one.attach()
                 await one.send(commands.UserMessage(text="are you there"))
                 await one.until(events.TextStreamStart)

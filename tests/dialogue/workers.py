@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any, TypeVar, cast
 
 import msgspec
 import nats
+from nats.aio.client import Client
 
 from services.contracts import commands, events, subjects
 from services.contracts.assignment import Attach, Attached
@@ -19,6 +21,8 @@ from services.dialogue.language import EchoSource
 from services.dialogue.session import Tools
 from services.dialogue.vad import DetectionTicks
 from services.dialogue.worker import Worker
+
+Event = TypeVar("Event")
 
 
 class Deaf:
@@ -47,9 +51,9 @@ async def running_worker(url: str, *, slots=4, grace_s=30.0, idle_s=900.0) -> As
     checkpoints = await CheckpointStore.open(client, 3600)
     tools = Tools(
         clock=steady_clock(),
-        ticks=DetectionTicks(Deaf()),
-        recogniser=None,
-        synthesiser=Voice(),
+        ticks=DetectionTicks(cast(Any, Deaf())),
+        recogniser=cast(Any, None),
+        synthesiser=cast(Any, Voice()),
         source=lambda settings, character, notify: EchoSource(),
         characters={"aria": Character(id="aria", name="Aria", persona="p")},
         can_ask=False,
@@ -69,7 +73,7 @@ async def running_worker(url: str, *, slots=4, grace_s=30.0, idle_s=900.0) -> As
 class Browser:
     """The edge's end of one session."""
 
-    def __init__(self, client: nats.NATS, sid: str | None = None):
+    def __init__(self, client: Client, sid: str | None = None):
         self.client = client
         self.sid = sid or subjects.new_id()
         self.token = f"token-{self.sid}"
@@ -95,14 +99,14 @@ class Browser:
         header = Header(kind, epoch=self.epoch if epoch is None else epoch)
         await self.client.publish(subjects.uplink(self.sid), pack(header, data))
 
-    async def next(self):
+    async def next(self) -> tuple[Header, Any]:
         """The next message as (header, event or audio)."""
         message = await asyncio.wait_for(self.received.get(), 5)
         header, payload = unpack(message), message[HEADER_BYTES:]
         self.seen = max(self.seen, header.sequence)
         return header, events.decode(payload) if header.kind is Kind.JSON else payload
 
-    async def until(self, kind):
+    async def until(self, kind: type[Event]) -> Event:
         """Everything up to and including the first event of a kind; that event."""
         while True:
             _, event = await self.next()
