@@ -1,4 +1,4 @@
-"""The client in the documentation talks to a running stack."""
+"""The clients in the documentation talk to a running stack."""
 
 import subprocess
 import sys
@@ -6,12 +6,10 @@ import wave
 
 from stack import ROOT, Stack
 
-CLIENT = ROOT / "docs" / "client.py"
 
-
-def run(stack: Stack, *arguments: str) -> str:
+def run(stack: Stack, client: str, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, str(CLIENT), stack.socket_url, *arguments],
+        [sys.executable, str(ROOT / "docs" / client), stack.socket_url, *arguments],
         capture_output=True,
         text=True,
         timeout=60,
@@ -29,12 +27,19 @@ def seconds_of(path) -> float:
 
 def test_it_speaks_and_hears(stack: Stack, tmp_path):
     out = tmp_path / "answer.wav"
-    printed = run(stack, "--say", str(ROOT / "loadtest" / "speech" / "00-slt.wav"), "--out", str(out))
+    printed = run(stack, "client.py", "--say", str(ROOT / "loadtest" / "speech" / "00-slt.wav"), "--out", str(out))
     assert "hello how are you today" in printed
     assert seconds_of(out) > 0.5
 
 
 def test_it_types_and_hears(stack: Stack, tmp_path):
     out = tmp_path / "answer.wav"
-    run(stack, "--type", "I am a little tired", "--out", str(out))
+    run(stack, "client.py", "--type", "I am a little tired", "--out", str(out))
+    assert seconds_of(out) > 0.5
+
+
+def test_the_smallest_one(stack: Stack, tmp_path):
+    out = tmp_path / "answer.wav"
+    printed = run(stack, "client_minimal.py", "I am a little tired", str(out))
+    assert "tired" in printed
     assert seconds_of(out) > 0.5
