@@ -8,7 +8,7 @@ import json
 import os
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -70,15 +70,21 @@ def structure(request: Any, name: str, kind: type[StructT], most: int) -> Struct
 class Responder:
     """The answer of one request. Whatever is called and from where, exactly one FINAL goes out."""
 
-    def __init__(self, request: Any) -> None:
+    def __init__(self, request: Any, on_final: Callable[[], None] = lambda: None) -> None:
         self._sender: Any = request.get_response_sender()
+        self._on_final = on_final
+        self._stopped = False
         self._sequence = 0
         self._lock = threading.Lock()
+
+    def stop(self) -> None:
+        """From now on the request counts as cancelled."""
+        self._stopped = True
 
     def cancelled(self) -> bool:
         # Asking after FINAL crashes some versions of the server, so the sender is gone by then.
         with self._lock:
-            return self._sender is None or self._sender.is_cancelled()
+            return self._stopped or self._sender is None or self._sender.is_cancelled()
 
     def send(self, name: str, array: NDArray[Any]) -> None:
         """One response with the output `name`, more follow."""
@@ -114,11 +120,50 @@ class Responder:
         sender, self._sender = self._sender, None
         if sender is None:
             return
+        self._on_final()
         flags = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
         if response is None:
             sender.send(flags=flags)
         else:
             sender.send(response, flags=flags)
+
+
+class Running:
+    """The requests under way by their ids, so that a later request can stop an earlier one.
+
+    Cancelling the stream does it, too, but tritonserver 2.51 dies of about one in a thousand streams that are
+    cancelled while responses flow (triton-inference-server/server#8034), and this is what every interruption does.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._responders: dict[str, Responder] = {}
+
+    def begin(self, request: Any) -> Responder:
+        """The responder of a request; one without an id cannot be stopped."""
+        identity: str = request.request_id()
+        responder = Responder(request, lambda: self._end(identity, responder))
+        if identity:
+            with self._lock:
+                self._responders[identity] = responder
+        return responder
+
+    def stop(self, request: Any) -> bool:
+        """Whether this request was one to stop another; it is answered then."""
+        identity = json.loads(request.parameters() or "{}").get(speech.STOP_PARAMETER)
+        if not isinstance(identity, str):
+            return False
+        with self._lock:
+            responder = self._responders.get(identity)
+        if responder is not None:
+            responder.stop()
+        Responder(request).finish()
+        return True
+
+    def _end(self, identity: str, responder: Responder) -> None:
+        with self._lock:
+            if self._responders.get(identity) is responder:
+                del self._responders[identity]
 
 
 def _status(failure: str) -> int:

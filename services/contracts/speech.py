@@ -55,3 +55,6 @@ DEADLINE_EXCEEDED = "deadline_exceeded"
 """How it begins when the request waited longer than its `deadline_ms`."""
 MODEL_FAILED = "model_failed"
 """How it begins when the model could not do its work."""
+
+STOP_PARAMETER = "stop"
+"""Request parameter of a synthesis model: the id of an earlier request that is to end. Answered with FINAL only."""

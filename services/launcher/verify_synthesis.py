@@ -1,6 +1,7 @@
 """The checks of a synthesis model."""
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -22,7 +23,8 @@ from services.launcher.verify_wire import (
     within,
 )
 
-_LONG_TEXT = " ".join([SENTENCE] * 20)
+_LONG_SENTENCES = 20
+_LONG_TEXT = " ".join([SENTENCE] * _LONG_SENTENCES)
 _MOST_AT_ONCE = 256
 """So many long texts are asked for at once at most, to see one refused."""
 
@@ -61,6 +63,25 @@ async def errors(stub: Any, model: str) -> str:
     huge = await Stream(stub).request(model, "1", synthesis_tensors("a" * 1_000_000))
     expect_error(huge, speech.INVALID_REQUEST)
     return f"each an error with FINAL, such as: {empty}"
+
+
+async def stopping(stub: Any, model: str) -> str:
+    """A request that names an earlier one ends it; each has its FINAL."""
+    sentence = len(pcm(await Stream(stub).request(model, "1", synthesis_tensors(SENTENCE))))
+    stream, identity = Stream(stub), f"verify-{secrets.token_hex(8)}"
+    await stream.send(model, identity, synthesis_tensors(_LONG_TEXT))
+    first = await stream.read()
+    expect(first is not None and not first.final, "a long text ended with its first response")
+    await stream.send(model, "stop", synthesis_tensors(""), stop=identity)
+    answers = await stream.rest()
+    answers += await stream.rest()
+    late = await stream.end()
+    expect(not late, f"{len(late)} responses came after the last FINAL")
+    finals = sorted(answer.identity for answer in answers if answer.final)
+    expect(finals == sorted(["stop", identity]), f"the stopped request and the stop have a FINAL each; got {finals}")
+    spoken = len(pcm([answer for answer in answers if answer.identity == identity])) / sentence
+    expect(spoken < 0.8 * _LONG_SENTENCES, f"after a stop {spoken:.0f} of {_LONG_SENTENCES} sentences were spoken")
+    return f"stopped after {spoken:.1f} of {_LONG_SENTENCES} sentences"
 
 
 async def capacity_and_cancelling(stub: Any, model: str) -> str:
@@ -107,5 +128,6 @@ CHECKS: dict[str, Callable[[Any, str], Awaitable[str]]] = {
     "exactly one FINAL": one_final,
     "SEQUENCE without gaps": sequence,
     "a wrong request is an error with FINAL": errors,
+    "a request is stopped by another": stopping,
     "UNAVAILABLE beyond the slots, cancelling frees them": capacity_and_cancelling,
 }

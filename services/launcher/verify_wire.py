@@ -44,8 +44,8 @@ class Stream:
     def __init__(self, stub: Any) -> None:
         self.call = stub.ModelStreamInfer()
 
-    async def send(self, model: str, identity: str, tensors: dict[str, NDArray[Any]]) -> None:
-        await self.call.write(wire.request(model, identity, tensors))
+    async def send(self, model: str, identity: str, tensors: dict[str, NDArray[Any]], stop: str = "") -> None:
+        await self.call.write(wire.request(model, identity, tensors, stop))
 
     async def read(self) -> Answer | None:
         """The next response; None when the server has closed the stream. Raises Broken when it does not come."""

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from services.contracts.speech import STOP_PARAMETER
+
 EOF: Any = grpc.aio.EOF
 """What reading a stream gives once the server has closed it."""
 _DATATYPES = {"uint8": "UINT8", "int16": "INT16", "int32": "INT32", "float32": "FP32"}
@@ -41,10 +43,15 @@ def stub(of: grpc.aio.Channel) -> Any:
     return service_pb2_grpc.GRPCInferenceServiceStub(of)
 
 
-def request(model: str, identity: str, tensors: dict[str, NDArray[Any]]) -> Any:
-    """A ModelInferRequest that asks for an explicit final response."""
+def request(model: str, identity: str, tensors: dict[str, NDArray[Any]], stop: str = "") -> Any:
+    """A ModelInferRequest that asks for an explicit final response.
+
+    With `stop` it is one that ends the earlier request of that id.
+    """
     message = service_pb2.ModelInferRequest(model_name=model, id=identity)
     message.parameters["triton_enable_empty_final_response"].bool_param = True
+    if stop:
+        message.parameters[STOP_PARAMETER].string_param = stop
     for name, array in tensors.items():
         message.inputs.add(name=name, datatype=_DATATYPES[array.dtype.name], shape=array.shape)
         message.raw_input_contents.append(np.ascontiguousarray(array).tobytes())

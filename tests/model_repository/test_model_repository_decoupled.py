@@ -39,12 +39,19 @@ class StandInSender:
 
 
 class StandInRequest:
-    def __init__(self, **tensors: Any) -> None:
+    def __init__(self, identity: str = "", stop: str = "", **tensors: Any) -> None:
+        self.identity, self.stop = identity, stop
         self.tensors = {name: StandInTensor(name, array) for name, array in tensors.items()}
         self.sender = StandInSender()
 
     def get_response_sender(self) -> StandInSender:
         return self.sender
+
+    def request_id(self) -> str:
+        return self.identity
+
+    def parameters(self) -> str:
+        return json.dumps({"stop": self.stop} if self.stop else {})
 
 
 class StandInError:
@@ -101,6 +108,29 @@ def test_whatever_is_called_exactly_one_final_goes_out_and_it_is_the_last(calls:
         if output.name == "SEQUENCE"
     ]
     assert numbers == list(range(len(numbers)))
+
+
+def test_a_request_stops_the_one_it_names_and_no_other(decoupled: Any):
+    running = decoupled.Running()
+    first, second = running.begin(StandInRequest("1")), running.begin(StandInRequest("2"))
+    assert not running.stop(StandInRequest("3"))
+    stop = StandInRequest(stop="1")
+    assert running.stop(stop)
+    assert stop.sender.sent == [(None, FINAL)]
+    assert first.cancelled()
+    assert not second.cancelled()
+    first.finish()
+    late = StandInRequest(stop="1")
+    assert running.stop(late)
+    assert late.sender.sent == [(None, FINAL)]
+
+
+def test_an_id_that_is_used_again_is_the_newer_requests(decoupled: Any):
+    running = decoupled.Running()
+    older, newer = running.begin(StandInRequest("1")), running.begin(StandInRequest("1"))
+    older.finish()
+    assert running.stop(StandInRequest(stop="1"))
+    assert newer.cancelled()
 
 
 def test_an_error_begins_with_its_name(decoupled: Any):

@@ -170,6 +170,20 @@ async def test_a_cancelled_sentence_frees_its_slot(embedded: Any, synthesiser: S
     assert now["parley_tts_cancelled_total"] > before
 
 
+async def test_a_storm_of_interruptions_leaves_the_server_whole(embedded: Any, synthesiser: Synthesiser):
+    async def interrupt(number: int) -> None:
+        for turn in range(25):
+            speech = synthesiser.speak("My brother is going to the party tonight. " * 6, Voice())
+            for _ in range(1 + (number + turn) % 20):
+                await anext(speech)
+            await speech.aclose()
+
+    await asyncio.gather(*(interrupt(number) for number in range(8)))
+    await until_free(embedded)
+    await synthesiser.canary()
+    assert embedded.process.poll() is None
+
+
 async def test_the_models_publish_their_own_metrics(embedded: Any, recogniser: Recogniser, synthesiser: Synthesiser):
     await recogniser.canary()
     await synthesiser.canary()
@@ -182,5 +196,5 @@ async def test_the_models_publish_their_own_metrics(embedded: Any, recogniser: R
 
 async def test_the_embedded_models_keep_the_contracts(embedded: Any, capsys: pytest.CaptureFixture[str]):
     checks = await verify_triton.verify(f"grpc://{embedded.address}", "pocketsphinx", "espeak")
-    assert len(checks) >= 11
+    assert len(checks) >= 12
     assert [check for check in checks if not check.passed] == []

@@ -31,6 +31,9 @@ class TritonDouble(service_pb2_grpc.GRPCInferenceServiceServicer):
         """Options of each recognition request, with the number of samples as "samples"."""
         self.texts: list[str] = []
         self.utterances: dict[str, int] = {}
+        self.stops: list[str] = []
+        """Ids that stop requests named."""
+        self.cancelled_streams = 0
         self.open_streams = 0
         self.quiet = asyncio.Condition()
         self.chunk_gate: Callable[[int], Awaitable[None]] | None = None
@@ -41,6 +44,10 @@ class TritonDouble(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.open_streams += 1
         try:
             async for request in request_iterator:
+                if stop := request.parameters["stop"].string_param:
+                    self.stops.append(stop)
+                    yield self._response(final=True)
+                    continue
                 inputs = dict(zip([tensor.name for tensor in request.inputs], request.raw_input_contents, strict=True))
                 answer = self._recognise(inputs) if "OPTIONS" in inputs else self._speak(inputs)
                 try:
@@ -52,6 +59,9 @@ class TritonDouble(service_pb2_grpc.GRPCInferenceServiceServicer):
                     await asyncio.Event().wait()
                 except ConnectionError as error:
                     await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+        except asyncio.CancelledError:
+            self.cancelled_streams += 1
+            raise
         finally:
             self.open_streams -= 1
             async with self.quiet:

@@ -51,7 +51,26 @@ async def test_a_text_without_sound_is_an_empty_stream(synthesiser: Synthesiser)
     assert await speak(synthesiser, " ") == []
 
 
-async def test_closing_the_generator_cancels_the_request(triton: Any, synthesiser: Synthesiser):
+async def test_closing_the_generator_stops_the_request_without_cancelling_its_stream(
+    triton: Any, synthesiser: Synthesiser
+):
+    released = asyncio.Event()
+
+    async def gate(number: int) -> None:
+        if number == 1:
+            await released.wait()
+
+    triton.chunk_gate = gate
+    speech = synthesiser.speak(TEXT, Voice())
+    assert await anext(speech) == CHUNKS[0]
+    await speech.aclose()
+    released.set()
+    await triton.until_quiet()
+    assert len(triton.stops) == 1
+    assert triton.cancelled_streams == 0
+
+
+async def test_a_model_that_does_not_stop_is_cancelled(triton: Any, synthesiser: Synthesiser):
     async def gate(number: int) -> None:
         if number == 1:
             await asyncio.Event().wait()

@@ -43,11 +43,14 @@ class TritonPythonModel:
         voice = EmbeddedVoice()
         voice.speak("Ready.", Voice(), lambda samples: True)
         self._speakers = Speakers(slots, voice, metrics)
+        self._running = decoupled.Running()
 
     def execute(self, requests: list[Any]) -> None:
         arrived = self._speakers.clock()
         for request in requests:
-            responder = decoupled.Responder(request)
+            if self._running.stop(request):
+                continue
+            responder = self._running.begin(request)
             try:
                 encoded = decoupled.tensor(request, "TEXT", np.uint8, MAX_TEXT_BYTES).tobytes()
                 voice = decoupled.structure(request, "VOICE", Voice, MAX_VOICE_BYTES)
