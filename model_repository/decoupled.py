@@ -131,8 +131,8 @@ class Responder:
 class Running:
     """The requests under way by their ids, so that a later request can stop an earlier one.
 
-    Cancelling the stream does it, too, but tritonserver 2.51 dies of about one in a thousand streams that are
-    cancelled while responses flow (triton-inference-server/server#8034), and this is what every interruption does.
+    Cancelling the stream does it, too, but tritonserver 2.51 has died under storms of streams that were cancelled
+    while responses flowed (compare triton-inference-server/server#8034), and every interruption would be one.
     """
 
     def __init__(self) -> None:

@@ -135,4 +135,4 @@ async def test_a_spoken_turn_works_after_all_of_that(stack: Stack, page):
     await page.click("#voiceButton")
     await until(page, "parley.counters.turns >= 1 && parley.listening.open", 60)
     chat = await page.evaluate("document.getElementById('chat').innerText")
-    assert "you said: hello" in chat.lower()
+    assert "today" in chat.lower().split("you said:")[1]
