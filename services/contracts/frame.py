@@ -34,7 +34,7 @@ class Kind(IntEnum):
 class Flags(IntFlag):
     NONE = 0
     LAST = 1
-    """The last audio frame of its generation."""
+    """The last audio frame of its generation, where that was known in time; `audio_stream_stop` always says."""
     FLUSH = 2
     """Whoever queues audio drops what it holds of generations older than this header's."""
 

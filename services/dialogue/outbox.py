@@ -31,10 +31,10 @@ class Outbox:
         numbered = msgspec.structs.replace(event, sequence=self._next())
         self._send(Kind.JSON, generation, flags, events.encode(numbered))
 
-    def audio(self, generation: int, pcm: bytes) -> int:
+    def audio(self, generation: int, pcm: bytes, last: bool = False) -> int:
         """Sends a frame and returns its sequence number."""
         self._next()
-        self._send(Kind.AUDIO, generation, Flags.NONE, pcm)
+        self._send(Kind.AUDIO, generation, Flags.LAST if last else Flags.NONE, pcm)
         return self.sequence
 
     def control(self, payload: bytes) -> None:

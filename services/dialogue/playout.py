@@ -71,10 +71,14 @@ class Playout:
         self.sent += size // 2
         return frame
 
-    def drained(self) -> bool:
-        """True once, when the last frame of the answer has been taken."""
+    def exhausted(self) -> bool:
+        """The last frame of the answer has been taken, and it is known to have been the last."""
         self._gather()
-        if self._drained or self._count is None or self._next < self._count or self._pending:
+        return self._count is not None and self._next >= self._count and not self._pending
+
+    def drained(self) -> bool:
+        """True once, when the answer is exhausted."""
+        if self._drained or not self.exhausted():
             return False
         self._drained = True
         return True

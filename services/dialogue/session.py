@@ -172,7 +172,7 @@ class Session:
         generation = self._playout.generation
         while frame := self._playout.take():
             first = self._playout.sent * 2 == len(frame)
-            self._outbox.audio(generation, frame)
+            self._outbox.audio(generation, frame, last=self._playout.exhausted())
             if first:
                 self._events.append(inputs.AudioSent(at=self._clock(), generation=generation))
         if self._playout.drained():
