@@ -22,9 +22,12 @@ class Attach(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attached(msgspec.Struct, frozen=True, kw_only=True):
-    """The reply. `busy`: ask another worker. `unknown`: a resume of a session that nobody remembers."""
+    """The reply. `busy`: ask another worker. `unknown`: a resume of a session that nobody remembers.
 
-    status: Literal["ok", "busy", "unknown"]
+    `failed`: the worker could not; another one, or a later try, may.
+    """
+
+    status: Literal["ok", "busy", "unknown", "failed"]
     wid: str = ""
     epoch: int = 0
     """Messages of older epochs are dropped by whoever gets them."""
@@ -48,9 +51,17 @@ LOST_AFTER_SECONDS = 2.0
 class Control(msgspec.Struct, frozen=True, kw_only=True):
     """Payload of a frame of Kind.CONTROL.
 
-    To the worker: `detached` (the browser's connection is gone).
+    To the worker: `present` (a browser is connected, and the session is worker `wid`'s), said at once after each
+    attachment and every PRESENCE_SECONDS; a worker that holds the session and is another one gives it up. `detached`:
+    the browser's connection is gone.
     To the edge: `close` (end this connection with `code` as an errors.Code).
     """
 
-    verb: Literal["detached", "close"]
+    verb: Literal["present", "detached", "close"]
+    wid: str = ""
     code: str = ""
+
+
+PRESENCE_SECONDS = 10.0
+ABSENT_AFTER_SECONDS = 35.0
+"""A session whose edge has said nothing for so long has lost its connection, and its edge with it."""
