@@ -3,6 +3,7 @@
 // The user's wish (`wanted`) changes by the voice button only. The gate is open while it is wanted, the server is
 // there, and no answer is being heard. `start_listening` is said when the gate opens, `stop_listening` when the user
 // closes it: an answer closes it without a word, since what was said so far has been answered already.
+// Each `ready` may come from a worker that knows nothing of the listening before it, and so opens the gate anew.
 
 export const INITIAL = Object.freeze({ wanted: false, connected: false, answers: Object.freeze([]), open: false });
 
@@ -18,9 +19,10 @@ export const INITIAL = Object.freeze({ wanted: false, connected: false, answers:
 export function step(state, event) {
   const next = advance(state, event);
   const open = next.wanted && next.connected && next.answers.length === 0;
+  const was = event.type === "connected" ? false : state.open;
   const actions = [];
-  if (open && !state.open) actions.push("start_listening", "open_gate");
-  if (!open && state.open) actions.push("close_gate");
+  if (open && !was) actions.push("start_listening", "open_gate");
+  if (!open && was) actions.push("close_gate");
   if (event.type === "pressed" && !event.wanted && state.wanted && next.connected) actions.push("stop_listening");
   return { state: Object.freeze({ ...next, open }), actions };
 }

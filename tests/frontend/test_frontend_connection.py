@@ -211,6 +211,21 @@ async def test_a_lost_worker_is_said_until_another_has_taken_over(edge: Edge, op
         pass
 
 
+async def test_a_worker_that_takes_over_while_the_user_speaks_is_asked_to_listen(
+    edge: Edge, open_page: OpenPage
+) -> None:
+    page = await open_page()
+    server = await edge.ready_connection()
+    await pressed_and_listening(page)
+    await server.command("start_listening")
+    await server.send(events.error(Code.WORKER_LOST))
+    await until(page, "parley.state === 'reconnecting'")
+    await server.ready(resumed=True, complete=False, epoch=2)
+    await server.command("start_listening")
+    await server.until(lambda: server.frames and frame.unpack(server.frames[-1]).epoch == 2)
+    await until(page, "parley.state === 'listening'")
+
+
 async def test_every_close_code_of_the_contract_is_known_to_the_page(open_page: OpenPage) -> None:
     page = await open_page("/blank")
     known = await page.evaluate("async () => (await import('/js/protocol.js')).CLOSE_CODES")

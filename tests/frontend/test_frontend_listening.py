@@ -75,6 +75,16 @@ TABLE: dict[str, list[tuple[dict[str, Any], list[str]]]] = {
     "a new session has none of the old answers": [
         (READY, []), (ON, OPENED), (starts(1), CLOSED), (LOST, []), (READY, OPENED),
     ],
+    "another worker takes over on the same connection and is asked to listen": [
+        (READY, []), (ON, OPENED), (RESUMED, OPENED), (starts(1), CLOSED), (heard(1), OPENED),
+    ],
+    "a new session on the same connection is asked to listen": [(READY, []), (ON, OPENED), (READY, OPENED)],
+    "another worker takes over during an answer": [
+        (READY, []), (ON, OPENED), (starts(1), CLOSED), (RESUMED, []), (heard(1), OPENED),
+    ],
+    "another worker takes over and nobody wants to be heard": [
+        (READY, []), (ON, OPENED), (OFF, ["close_gate", "stop_listening"]), (RESUMED, []),
+    ],
     "stopped while there is no connection": [(READY, []), (ON, OPENED), (LOST, CLOSED), (OFF, []), (RESUMED, [])],
 }  # fmt: skip
 
