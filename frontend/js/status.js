@@ -60,9 +60,9 @@ export function describe({ connection, waitingFor, everReady, server, listening,
   if (opening) return ["opening", "Waiting for the microphone…"];
   if (sounding || server === "answering") return ["answering", `${name} is speaking`];
   if (server === "thinking") return ["thinking", `${name} is thinking…`];
-  if (listening.open && server === "user_speaking") return ["hearing", "Hearing you…"];
-  if (listening.wanted) return ["listening", "Listening: just talk"];
   // The short tail between the last sample and listening again belongs to the answer.
   if (listening.wanted && listening.answers.length > 0) return ["answering", `${name} is speaking`];
+  if (listening.open && server === "user_speaking") return ["hearing", "Hearing you…"];
+  if (listening.open) return ["listening", "Listening: just talk"];
   return ["idle", "Ready when you are"];
 }
