@@ -3,6 +3,7 @@
 Every service declares its variables in a `config.py` of its own as a subclass of `Configuration`.
 """
 
+import re
 import sys
 from typing import TypeVar
 
@@ -16,13 +17,23 @@ class Configuration(BaseSettings):
     """Fields are read from `PARLEY_<FIELD>`, in the environment or in `.env`."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,  # a ConfigurationError's cause may be logged, too
     )
 
 
 class ConfigurationError(ValueError):
-    """The text names each wrong variable, what it got (unless it is a secret) and what it takes."""
+    """The text names each wrong variable, what it got (without secrets) and what it takes."""
 
+
+# Greedy: a password may hold any character, so all before the last @ may be one, also in a list of addresses.
+_CREDENTIALS = re.compile(r"^(\w+://)?.*@", re.DOTALL)
+_CREDENTIALS_IN_A_SENTENCE = re.compile(r"(\w+://)?[^\s'\"]*@")
+_MASK = r"\1***@"
 
 ConfigurationT = TypeVar("ConfigurationT", bound=Configuration)
 
@@ -38,9 +49,16 @@ def load(kind: type[ConfigurationT]) -> ConfigurationT:
             field = kind.model_fields.get(name)
             takes = f" It takes: {field.description}" if field and field.description else ""
             secret = field is not None and field.annotation is SecretStr
-            got = "" if problem["type"] == "missing" or secret else f" (got {problem['input']!r})"
-            lines.append(f"{PREFIX}{name.upper()}: {problem['msg']}{got}.{takes}")
+            # A problem of no one field has all of them as its input.
+            unsaid = problem["type"] == "missing" or secret or field is None
+            got = "" if unsaid else f" (got {_without_credentials(problem['input'])!r})"
+            said = _CREDENTIALS_IN_A_SENTENCE.sub(_MASK, problem["msg"])
+            lines.append(f"{PREFIX}{name.upper()}: {said}{got}.{takes}")
         raise ConfigurationError("\n".join(lines)) from error
+
+
+def _without_credentials(value: object) -> object:
+    return _CREDENTIALS.sub(_MASK, value) if isinstance(value, str) else value
 
 
 def load_or_exit(kind: type[ConfigurationT]) -> ConfigurationT:

@@ -1,4 +1,5 @@
 import os
+import traceback
 
 import pytest
 
@@ -39,6 +40,33 @@ def test_a_wrong_value_is_named_with_what_it_takes(name: str, value: str, monkey
         load(EdgeConfiguration)
     assert str(raised.value).startswith(f"{name}: ")
     assert "It takes: " in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://parley:hunter2@nats.example:4222", "http://***@nats.example:4222"),
+        ("parley:hunter2@nats.example", "***@nats.example"),
+        ("nats://hunter2@nats.example :4222", "nats://***@nats.example :4222"),
+        ("nats://parley:hunter2@a b@c/d@nats.example", "nats://***@nats.example"),
+        ("http://a:hunter2@one.example,nats://b:hunter2@two.example", "http://***@two.example"),
+    ],
+)
+def test_a_wrong_address_is_told_without_its_password(url: str, shown: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PARLEY_NATS_URL", url)
+    with pytest.raises(ConfigurationError) as raised:
+        load(EdgeConfiguration)
+    assert f"(got {shown!r})" in str(raised.value)
+    trace = "".join(traceback.format_exception(raised.value))
+    assert "hunter2" not in trace
+
+
+def test_an_origin_with_a_password_is_told_without_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PARLEY_ALLOWED_ORIGINS", "me:hunter2@voice.example")
+    with pytest.raises(ConfigurationError) as raised:
+        load(EdgeConfiguration)
+    assert "hunter2" not in str(raised.value)
+    assert "'***@voice.example' is no origin" in str(raised.value)
 
 
 def test_every_field_says_what_it_takes():
