@@ -28,6 +28,8 @@ IDLE_CONNECTION_SECONDS = 120.0
 MAX_SENTENCE = 200
 """So much of a server's own words goes into our errors."""
 
+_TOO_LONG = re.compile(r"too (?:large|long|big|many|high)|exceed|context[ _-]?(?:length|size|window)", re.IGNORECASE)
+"""The request is more than the model takes: asking in other words would not help."""
 _SECRETS = re.compile(r"\b(?:sk|pk|gsk|hf|key)[-_][\w*.-]{6,}|Bearer +\S+")
 
 
@@ -40,6 +42,8 @@ class _Dialect:
 
     def without(self, refusal: str) -> "_Dialect | None":
         """How to ask after a refusal that says `refusal`; None: it refused something that we cannot leave out."""
+        if _TOO_LONG.search(refusal):
+            return None
         other = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}[self.tokens]
         if self.tokens in refusal and other not in self.refused:
             return replace(self, tokens=other, refused=self.refused | {self.tokens})
@@ -171,8 +175,8 @@ class OpenAISource:
 
     async def _attempt(self, request: AnswerRequest) -> tuple[Stream, _Part | None]:
         """Asks once, again in other words if the server refuses a parameter, and waits for the first token."""
+        dialect = known = self._dialects.get(request.model, _Dialect())
         while True:
-            dialect = self._dialects.get(request.model, _Dialect())
             try:
                 stream = await self._completions.create(
                     stream=True,
@@ -187,9 +191,7 @@ class OpenAISource:
                 other = dialect.without(str(error))
                 if other is None:
                     raise self._failure(error, request.model) from error
-                if len(self._dialects) >= 64:  # model names come from users
-                    self._dialects.clear()
-                self._dialects[request.model] = other
+                dialect = other
                 continue
             except openai.APIStatusError as error:
                 failure = self._failure(error, request.model)
@@ -198,6 +200,10 @@ class OpenAISource:
                 raise failure from error
             except openai.APIConnectionError as error:
                 raise _Retry(self._failure(error, request.model)) from error
+            if dialect != known:
+                if len(self._dialects) >= 64:  # model names come from users
+                    self._dialects.clear()
+                self._dialects[request.model] = dialect
             try:
                 while (chunk := await anext(stream, None)) is not None:
                     part = _part(chunk)

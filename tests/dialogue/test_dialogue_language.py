@@ -590,6 +590,32 @@ async def test_a_refused_parameter_is_left_out_from_then_on(refusal: str, left_o
     assert all(any(name.startswith(instead) for name in body) for body in server.bodies[1:])
 
 
+async def test_a_refused_parameter_is_asked_for_again_when_leaving_it_out_did_not_help() -> None:
+    refusal = {"error": {"message": "Something about max_tokens and temperature."}}
+    scripts: list[Script] = [lambda exchange: exchange.refuse(400, refusal)] * 3 + [fine]
+    async with serving(*scripts) as server, asking(server.url) as source:
+        await failure(source)
+        assert await written(source) == ["Fine", " now", "."]
+    assert len(server.bodies) == 4
+    assert server.bodies[3] == server.bodies[0]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "'max_tokens' or 'max_completion_tokens' is too large: 150. The model's context has 4096 tokens.",
+        "This model's maximum context length is 8192 tokens; reduce max_tokens.",
+        "The request exceeds what is there for max_tokens.",
+    ],
+)
+async def test_a_prompt_that_is_too_long_is_not_asked_in_other_words(refusal: str) -> None:
+    scripts: list[Script] = [lambda exchange: exchange.refuse(400, {"error": {"message": refusal}}), fine]
+    async with serving(*scripts) as server, asking(server.url) as source:
+        assert isinstance(await failure(source), LanguageFailed)
+        await written(source)
+    assert ["max_tokens" in body for body in server.bodies] == [True, True]
+
+
 # --- one after the other ---
 
 
