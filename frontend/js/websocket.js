@@ -2,7 +2,7 @@
 
 import { CLOSE_CODES, HEADER_BYTES, PROTOCOL, nowMs, packAudio, unpackHeader } from "./protocol.js";
 
-const STORAGE_KEY = "parley.session";
+const STORAGE_KEY = "parley.token";
 const FIRST_DELAY_MS = 250;
 const MAX_DELAY_MS = 8000;
 const CAPACITY_DELAY_MS = 5000;
@@ -10,24 +10,17 @@ const CAPACITY_DELAY_MS = 5000;
 const STEADY_MS = 3000;
 const PING_MS = 15000;
 const PONG_WAIT_MS = 8000;
+// The server looks for another worker for 20 s, and answers nothing meanwhile.
+const MOVE_WAIT_MS = 25000;
+// From the first packet to `ready`: neither a handshake nor a hello that nobody answers ends by itself.
+const READY_WAIT_MS = 15000;
 // About two seconds of speech; beyond that the line is too slow, and late audio is of no use to anyone.
 const MAX_UPLINK_BUFFER_BYTES = 64 * 1024;
-// After a crash of the page the last frame number is known only so well.
-const SEQUENCE_MARGIN = 500;
-const SAVE_EVERY_FRAMES = 100;
 
-const NO_SESSION = Object.freeze({ token: "", lastSequence: 0, uplinkSequence: 0 });
+const NO_SESSION = Object.freeze({ token: "", lastSequence: 0 });
 /** Endings after which connecting again by itself would be wrong, and what they leave of the session. */
 const FINAL_CODES = new Set(["session_superseded", "session_idle", "unsupported_protocol", "message_too_large"]);
 const FORGETTING_CODES = new Set(["session_unknown", "token_invalid"]);
-
-function loadSession(storage) {
-  try {
-    return { ...NO_SESSION, ...JSON.parse(storage.getItem(STORAGE_KEY) ?? "{}") };
-  } catch {
-    return { ...NO_SESSION };
-  }
-}
 
 /**
  * Keeps one connection to `url`. `settings()` gives the settings of a new session. Calls
@@ -38,7 +31,8 @@ function loadSession(storage) {
  * where phase is connecting, ready, waiting (until retryAt, performance.now() ms) or stopped.
  */
 export function createConnection({ url, client, settings, on, storage = sessionStorage, random = Math.random }) {
-  let session = loadSession(storage);
+  // Only the token outlives the page: one that is loaded anew has seen nothing, and says so with a last_sequence of 0.
+  let session = { ...NO_SESSION, token: storage.getItem(STORAGE_KEY) ?? "" };
   let socket = null;
   let phase = "connecting";
   let epoch = 0;
@@ -47,6 +41,9 @@ export function createConnection({ url, client, settings, on, storage = sessionS
   let retryTimer = 0;
   let pingTimer = 0;
   let pongTimer = 0;
+  let readyTimer = 0;
+  let moving = false;
+  let uplinkSequence = 0;
   let lastError = null;
   let resuming = false;
   const counters = { connects: 0, resumes: 0, framesSent: 0, framesDropped: 0, framesReceived: 0, roundTripMs: null };
@@ -54,12 +51,6 @@ export function createConnection({ url, client, settings, on, storage = sessionS
   function setPhase(next, details = {}) {
     phase = next;
     on.status({ phase, attempt, code: "", ...details });
-  }
-
-  function save(margin = 0) {
-    // Not what was seen: a page that is loaded anew remembers none of it, and says so with a last_sequence of 0.
-    const kept = { token: session.token, uplinkSequence: session.uplinkSequence + margin };
-    storage.setItem(STORAGE_KEY, JSON.stringify(kept));
   }
 
   function forget() {
@@ -77,6 +68,7 @@ export function createConnection({ url, client, settings, on, storage = sessionS
     opened.onmessage = ({ data }) => socket === opened && receive(data);
     opened.onclose = ({ code }) => socket === opened && closed(code);
     socket = opened;
+    readyTimer = setTimeout(abandon, READY_WAIT_MS);
   }
 
   function hello(opened) {
@@ -121,6 +113,10 @@ export function createConnection({ url, client, settings, on, storage = sessionS
     }
     if (alreadySeen(event.sequence)) return;
     if (event.type === "error") lastError = event;
+    if (event.code === "worker_lost") {
+      moving = true;
+      expectMessage();
+    }
     on.event(event);
   }
 
@@ -135,7 +131,9 @@ export function createConnection({ url, client, settings, on, storage = sessionS
     if (event.resumed) counters.resumes += 1;
     readyAt = performance.now();
     lastError = null;
-    save(SEQUENCE_MARGIN);
+    storage.setItem(STORAGE_KEY, session.token);
+    clearTimeout(readyTimer);
+    moving = false;
     schedulePing();
     setPhase("ready");
     on.ready(event, fresh);
@@ -145,10 +143,14 @@ export function createConnection({ url, client, settings, on, storage = sessionS
     clearTimeout(pingTimer);
     pingTimer = setTimeout(() => {
       if (!sendCommand({ type: "ping", at_ms: nowMs() })) return;
-      // A half-open connection says nothing by itself.
-      pongTimer = setTimeout(() => socket && abandon(), PONG_WAIT_MS);
+      expectMessage();
       schedulePing();
     }, PING_MS);
+  }
+
+  /** A half-open connection says nothing by itself; one that stays silent is given up. */
+  function expectMessage() {
+    pongTimer ||= setTimeout(abandon, moving ? MOVE_WAIT_MS : PONG_WAIT_MS);
   }
 
   function abandon() {
@@ -160,11 +162,11 @@ export function createConnection({ url, client, settings, on, storage = sessionS
 
   function closed(closeCode) {
     socket = null;
-    clearTimeout(pingTimer);
-    clearTimeout(pongTimer);
+    moving = false;
+    for (const timer of [pingTimer, pongTimer, readyTimer]) clearTimeout(timer);
+    pongTimer = 0;
     const code = CLOSE_CODES[closeCode] ?? (phase === "ready" ? "" : (lastError?.code ?? ""));
     if (phase === "ready" && performance.now() - readyAt > STEADY_MS) attempt = 0;
-    save();
     if (FINAL_CODES.has(code)) {
       setPhase("stopped", { code });
       return;
@@ -206,13 +208,11 @@ export function createConnection({ url, client, settings, on, storage = sessionS
       counters.framesDropped += 1;
       return;
     }
-    socket.send(packAudio({ epoch, sequence: session.uplinkSequence, timeUs }, samples));
-    session.uplinkSequence += 1;
+    socket.send(packAudio({ epoch, sequence: uplinkSequence, timeUs }, samples));
+    uplinkSequence += 1;
     counters.framesSent += 1;
-    if (counters.framesSent % SAVE_EVERY_FRAMES === 0) save(SEQUENCE_MARGIN);
   }
 
-  addEventListener("pagehide", () => session.token && save());
   addEventListener("online", () => connectNow());
 
   return {
@@ -221,6 +221,6 @@ export function createConnection({ url, client, settings, on, storage = sessionS
     sendCommand,
     sendAudio,
     counters: () => ({ ...counters }),
-    status: () => ({ phase, epoch, sequence: session.lastSequence, uplinkSequence: session.uplinkSequence }),
+    status: () => ({ phase, epoch, sequence: session.lastSequence }),
   };
 }

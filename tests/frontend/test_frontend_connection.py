@@ -1,7 +1,12 @@
 """Losing the connection and coming back: tokens, sequence numbers, and an explanation for each way it can end."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
 from page_driver import INSECURE_HOST, OpenPage, pressed_and_listening, until
+from playwright.async_api import Page
 from scripted_edge import Edge
 from sounds import tone_24k
 
@@ -224,6 +229,85 @@ async def test_a_worker_that_takes_over_while_the_user_speaks_is_asked_to_listen
     await server.command("start_listening")
     await server.until(lambda: server.frames and frame.unpack(server.frames[-1]).epoch == 2)
     await until(page, "parley.state === 'listening'")
+
+
+@asynccontextmanager
+async def silent_server() -> AsyncIterator[str]:
+    """Takes connections and answers nothing, as a host behind a broken proxy does."""
+    writers: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
+    async with server:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        for writer in writers:
+            writer.close()
+
+
+async def with_clock(edge: Edge, open_page: OpenPage, script: str = "") -> Page:
+    """The page, with timers that a test can let run out."""
+    page = await open_page("/blank", script=script)
+    await page.clock.install()
+    await page.goto(edge.url)
+    return page
+
+
+async def test_a_hello_that_nobody_answers_is_given_up(edge: Edge, open_page: OpenPage) -> None:
+    page = await with_clock(edge, open_page)
+    await edge.connection()
+    await page.clock.fast_forward(13_000)
+    assert await page.evaluate("parley.connection.phase") == "connecting"
+    await page.clock.fast_forward(2_000)
+    await edge.ready_connection()
+    await until(page, "parley.state === 'idle'")
+    # The time to be ready is over then: it ends no connection that is.
+    await page.clock.fast_forward(14_900)
+    assert await page.evaluate("[parley.connection.phase, parley.counters.connects]") == ["ready", 1]
+
+
+async def test_a_handshake_that_nobody_answers_is_given_up(edge: Edge, open_page: OpenPage) -> None:
+    async with silent_server() as silent:
+        script = f"""
+          const Real = WebSocket;
+          let made = 0;
+          window.WebSocket = class extends Real {{
+            constructor(url) {{ super(made++ === 0 ? {silent!r} : url); }}
+          }};
+        """
+        page = await with_clock(edge, open_page, script)
+        await until(page, "parley.connection.phase === 'connecting'")
+        await page.clock.fast_forward(15_000)
+        await edge.ready_connection()
+        await until(page, "parley.state === 'idle'")
+
+
+async def test_a_silent_connection_is_given_up_but_not_while_a_worker_is_looked_for(
+    edge: Edge, open_page: OpenPage
+) -> None:
+    page = await with_clock(edge, open_page)
+    server = await edge.ready_connection()
+    await until(page, "parley.state === 'idle'")
+    await server.send(events.error(Code.WORKER_LOST))
+    await until(page, "parley.state === 'reconnecting'")
+    await page.clock.fast_forward(15_000)
+    await server.command("ping")
+    await page.clock.fast_forward(8_500)
+    assert await page.evaluate("[parley.connection.phase, parley.counters.connects]") == ["ready", 1]
+    await server.ready(resumed=True, epoch=2)
+    await until(page, "parley.state === 'idle' && parley.connection.epoch === 2")
+    await page.clock.fast_forward(15_000)
+    await server.command("ping")
+    await page.clock.fast_forward(8_000)
+    again = await edge.connection()
+    assert again.hello["token"] == "token-1"
+
+
+async def test_a_worker_that_is_never_found_is_not_waited_for_without_end(edge: Edge, open_page: OpenPage) -> None:
+    page = await with_clock(edge, open_page)
+    server = await edge.ready_connection()
+    await until(page, "parley.state === 'idle'")
+    await server.send(events.error(Code.WORKER_LOST))
+    await until(page, "parley.state === 'reconnecting'")
+    await page.clock.fast_forward(25_000)
+    await edge.connection()
 
 
 async def test_every_close_code_of_the_contract_is_known_to_the_page(open_page: OpenPage) -> None:
