@@ -63,7 +63,7 @@ async def run(config: WorkerConfiguration) -> None:
             model = OpenAISource(
                 config.llm_url,
                 config.llm_model,
-                config.llm_api_key,
+                config.llm_api_key.get_secret_value(),
                 first_token_seconds=config.llm_first_token_seconds,
                 total_seconds=config.llm_total_seconds,
                 detail=config.llm_detail,

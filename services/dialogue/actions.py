@@ -26,6 +26,11 @@ class ForgetVoice:
 
 
 @dataclass(frozen=True)
+class ExpectVoice:
+    """A turn has ended; voice that goes on without a pause is the beginning of another."""
+
+
+@dataclass(frozen=True)
 class OpenUtterance:
     """Give the pre-roll and what follows to recognition."""
 
@@ -121,6 +126,7 @@ Action = (
     Send
     | WakeAt
     | ForgetVoice
+    | ExpectVoice
     | OpenUtterance
     | PauseUtterance
     | ResumeUtterance

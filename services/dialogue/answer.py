@@ -137,6 +137,11 @@ def sounds(answer: Answer) -> bool:
     return first is not None and first.samples > 0
 
 
+def waits_for_listener(answer: Answer) -> bool:
+    """There is audio that the listener has not acknowledged."""
+    return answer.audible and answer.played < sum(slot.samples for slot in answer.slots)
+
+
 def all_spoken(answer: Answer) -> bool:
     """Everything is written and synthesised."""
     return not answer.writing and head(answer) == len(answer.slots)

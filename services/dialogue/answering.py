@@ -17,7 +17,7 @@ from services.dialogue import endpointing, inputs, ledger
 from services.dialogue.actions import Action
 from services.dialogue.answer import Answer, SlotState
 from services.dialogue.cast import speakers
-from services.dialogue.conversation import Conversation, Step
+from services.dialogue.conversation import MAX_TURN_CHARS, Conversation, Step
 from services.dialogue.endpointing import Phase
 
 OfAnswer = (
@@ -59,6 +59,9 @@ def take(state: Conversation, answer: Answer, event: OfAnswer) -> Step:
         case inputs.SpeechChunk():
             first = event.slot == answers.head(answer)
             times = answer.ledger.stamp(Moment.FIRST_CHUNK, event.at) if first else answer.ledger
+            if not answers.waits_for_listener(answer):
+                # All of it was heard and the model took its time: the listener's clock begins with what is new.
+                state = replace(state, progress_at=event.at)
             grown = answers.chunk(replace(answer, ledger=times), event.slot, event.samples)
         case inputs.SpeechDone():
             seconds = answer.slots[event.slot].samples / DOWNLINK.sample_rate
@@ -124,7 +127,7 @@ def _turn_is_complete(state: Conversation) -> bool:
 
 def _begin(state: Conversation, at: float) -> Step:
     """What the user said is complete: have it answered, if it was anything."""
-    user = " ".join(one.text for one in state.turn if one.text)
+    user = " ".join(one.text for one in state.turn if one.text)[-MAX_TURN_CHARS:]
     state = replace(state, turn=())
     if not user:
         return state, []

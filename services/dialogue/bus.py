@@ -83,3 +83,13 @@ async def subscribe(
 
     untyped: Any = client
     return await untyped.subscribe(subject, queue=queue, cb=guarded, pending_msgs_limit=pending)
+
+
+async def settle(client: Client) -> None:
+    """Returns when the server has taken all that was subscribed and published before.
+
+    nats-py writes the ping of a flush past what its buffer still holds, so one flush proves nothing of that;
+    by the end of it the buffer is written, and the second one's ping is behind it.
+    """
+    await client.flush()
+    await client.flush()

@@ -8,7 +8,7 @@ import msgspec
 import nats.errors
 import structlog
 from nats.aio.client import Client
-from nats.js.errors import KeyNotFoundError, NotFoundError
+from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError, NotFoundError
 from nats.js.kv import KeyValue
 
 from services.contracts.events import Turn
@@ -17,7 +17,7 @@ from services.contracts.subjects import SESSIONS_BUCKET
 
 log = structlog.get_logger(__name__)
 
-_OPEN_AGAIN_S = 1.0
+_RETRY_S = 1.0
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,17 +36,18 @@ _decoder = msgspec.json.Decoder(Checkpoint)
 
 
 class CheckpointStore:
-    """Writes the newest checkpoint of each session, one write at a time and session.
+    """Writes the newest checkpoint of each session, in turn; a conversation never waits for it.
 
-    While the bucket cannot be reached the newest checkpoint is kept and tried again with the next milestone
-    or within `_RETRY_S`; a conversation never waits for it.
+    While the bucket cannot be reached, the newest checkpoints are kept and tried again. A write that finds a
+    checkpoint of a later epoch is not made: another worker has the session.
     """
-
-    _RETRY_S = 2.0
 
     def __init__(self, bucket: KeyValue) -> None:
         self._bucket = bucket
-        self._newest: dict[str, Checkpoint | None] = {}
+        self._newest: dict[str, Checkpoint] = {}
+        """In the order in which they are written."""
+        self._revisions: dict[str, int] = {}
+        """Of the last checkpoint that this worker wrote or read, by session."""
         self._signal = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -65,18 +66,17 @@ class CheckpointStore:
                 return CheckpointStore(bucket)
             except (nats.errors.Error, TimeoutError) as failure:
                 log.warning("the session store does not answer yet", cause=str(failure))
-                await asyncio.sleep(_OPEN_AGAIN_S)
+                await asyncio.sleep(_RETRY_S)
 
     def save(self, sid: str, checkpoint: Checkpoint) -> None:
-        self._put(sid, checkpoint)
-
-    def forget(self, sid: str) -> None:
-        self._put(sid, None)
-
-    def _put(self, sid: str, checkpoint: Checkpoint | None) -> None:
         self._newest[sid] = checkpoint
         self._idle.clear()
         self._signal.set()
+
+    def release(self, sid: str) -> None:
+        """The session is another worker's; what was not written yet is stale."""
+        self._newest.pop(sid, None)
+        self._revisions.pop(sid, None)
 
     async def load(self, sid: str) -> Checkpoint | None:
         """The last checkpoint of a session; None when there is none. Raises nats errors when out of reach."""
@@ -85,31 +85,53 @@ class CheckpointStore:
         except KeyNotFoundError:
             return None
         try:
-            return _decoder.decode(entry.value or b"")
+            checkpoint = _decoder.decode(entry.value or b"")
         except msgspec.DecodeError:
             log.warning("checkpoint is unreadable and was passed over", session=sid)
             return None
+        if entry.revision is not None:
+            self._revisions[sid] = entry.revision
+        return checkpoint
 
     async def run(self) -> None:
         """Writes until cancelled."""
         while True:
             await self._signal.wait()
             self._signal.clear()
+            failed = 0
             while self._newest:
                 sid, checkpoint = next(iter(self._newest.items()))
+                del self._newest[sid]
                 try:
-                    if checkpoint is None:
-                        await self._bucket.purge(sid)
-                    else:
-                        await self._bucket.put(sid, msgspec.json.encode(checkpoint))
+                    await self._write(sid, checkpoint)
+                    failed = 0
+                except nats.errors.MaxPayloadError:
+                    log.error("checkpoint is too large to be kept", session=sid)
                 except Exception as failure:
                     log.warning("checkpoint not written; it will be tried again", session=sid, cause=str(failure))
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._signal.wait(), self._RETRY_S)
-                    continue
-                if self._newest.get(sid) is checkpoint:
-                    del self._newest[sid]
+                    self._newest.setdefault(sid, checkpoint)  # behind the others, unless a newer one has come
+                    failed += 1
+                    if failed >= len(self._newest):
+                        await asyncio.sleep(_RETRY_S)
+                        failed = 0
             self._idle.set()
+
+    async def _write(self, sid: str, checkpoint: Checkpoint) -> None:
+        value = msgspec.json.encode(checkpoint)
+        if sid not in self._revisions:
+            self._revisions[sid] = await self._bucket.put(sid, value)
+            return
+        try:
+            self._revisions[sid] = await self._bucket.update(sid, value, last=self._revisions[sid])
+        except KeyWrongLastSequenceError:
+            # Either our own last write was made though its answer was lost, or another worker has written.
+            stored = await self.load(sid)
+            if stored is not None and stored.epoch > checkpoint.epoch:
+                log.warning("another worker has the session; its checkpoint stays", session=sid)
+            elif stored is None:
+                self._revisions[sid] = await self._bucket.put(sid, value)
+            else:
+                self._revisions[sid] = await self._bucket.update(sid, value, last=self._revisions[sid])
 
     async def flush(self, seconds: float) -> None:
         """Waits until all is written, at most so long."""

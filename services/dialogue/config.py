@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from services.configuration import Configuration
 
@@ -23,7 +23,7 @@ class WorkerConfiguration(Configuration):
 
     llm_mode: Literal["llm", "template", "echo"] = Field("template", description="llm, template or echo")
     llm_url: str = Field("", description="the base URL of an OpenAI-compatible server, such as http://host:8000/v1")
-    llm_api_key: str = Field("", description="the key for that server, if it wants one", repr=False)
+    llm_api_key: SecretStr = Field(SecretStr(""), description="the key for that server, if it wants one")
     llm_model: str = Field("", description="a model of that server")
     llm_fallback: Literal["none", "template"] = Field(
         "none", description="none or template: what answers when the language model fails before its first word"

@@ -3,15 +3,18 @@
 from dataclasses import dataclass
 
 from services.contracts import events as out
+from services.contracts.commands import MAX_TEXT_CHARS
 from services.contracts.settings import SessionSettings
 from services.dialogue import endpointing
 from services.dialogue.actions import Action
-from services.dialogue.answer import Answer, Pacing
+from services.dialogue.answer import Answer, Pacing, waits_for_listener
 from services.dialogue.cast import Cast
 from services.dialogue.endpointing import Endpointing, Patience, Phase
 from services.dialogue.ledger import Ledger
 from services.dialogue.memory import Memory
 
+MAX_TURN_CHARS = 2 * MAX_TEXT_CHARS
+"""What a user may say, all in all, before an answer sounds."""
 STALL_SECONDS = 20.0
 """A client that has audio and acknowledges none of it for so long is not listening."""
 
@@ -85,7 +88,8 @@ def patience(settings: SessionSettings) -> Patience:
 
 def open_text(state: Conversation) -> str:
     """What the user has said and has not been answered to the end; a worker that takes over owes it."""
-    return state.answer.user if state.answer else ""
+    said = [state.answer.user] if state.answer else []
+    return " ".join([*said, *(one.text for one in state.turn if one.text)])
 
 
 def mood_event(state: Conversation, word: out.State) -> out.ConversationState:
@@ -100,6 +104,6 @@ def mood_event(state: Conversation, word: out.State) -> out.ConversationState:
 def deadline(state: Conversation) -> float | None:
     """When the conversation wants to be woken."""
     times = [state.ear.deadline] if state.ear.deadline is not None else []
-    if state.answer and state.answer.audible:
+    if state.answer and waits_for_listener(state.answer):
         times.append(state.progress_at + STALL_SECONDS)
     return min(times, default=None)

@@ -160,6 +160,10 @@ class Listener:
             self._voiced = False
             self._deliver(VoiceStopped(at=self._timeline.worker_time(start), client_ms=self._timeline.client_ms(start)))
 
+    def expect_voice(self) -> None:
+        """The next window with voice begins a turn, even if the voice has not paused."""
+        self._voiced = False
+
     def _watch(self, era: object) -> None:
         """While there is voice, frames must come."""
         if era is not self._era or not self._voiced:
@@ -245,7 +249,12 @@ class Listener:
                     return
                 if wanted is None and utterance.held is not None:
                     continue
-                result = await (stream.final(speculative=True) if wanted else stream.partial())
+                try:
+                    result = await (stream.final(speculative=True) if wanted else stream.partial())
+                except SpeechError as error:
+                    # The stream keeps the audio: what could not be shown meanwhile may still be recognised in the end.
+                    log.debug("a partial transcript was not made", utterance=number, cause=str(error))
+                    continue
                 if result.text.strip() and result.text != shown:
                     shown = result.text
                     self._deliver(PartialTranscript(at=self._clock(), utterance=number, result=result))

@@ -15,9 +15,11 @@ from services.contracts.errors import Code
 from services.contracts.moments import Moment
 from services.contracts.settings import SettingsPatch, apply
 from services.dialogue import actions as do
+from services.dialogue import answer as answers
 from services.dialogue import answering, endpointing, inputs
 from services.dialogue.actions import Action
 from services.dialogue.conversation import (
+    MAX_TURN_CHARS,
     STALL_SECONDS,
     Conversation,
     Step,
@@ -26,6 +28,7 @@ from services.dialogue.conversation import (
     hearing,
     mood,
     mood_event,
+    open_text,
     patience,
 )
 from services.dialogue.endpointing import Phase
@@ -143,7 +146,7 @@ def _woken(state: Conversation, at: float) -> Step:
     state = replace(state, wake_at=None)
     ear, decisions = endpointing.elapsed(state.ear, at, patience(state.settings))
     state, actions = _decided(replace(state, ear=ear), decisions, at)
-    if state.answer and state.answer.audible and at >= state.progress_at + STALL_SECONDS:
+    if state.answer and answers.waits_for_listener(state.answer) and at >= state.progress_at + STALL_SECONDS:
         state, more = answering.interrupt(state)
         actions += more
     return state, actions
@@ -172,7 +175,7 @@ def _decided(state: Conversation, decisions: list[endpointing.Decision], at: flo
                 times = Ledger(spoken=True, client_end_ms=state.speech_end_ms)
                 times = times.stamp(Moment.SPEECH_ENDED, decision.speech_end).stamp(Moment.TURN_ENDED, at)
                 state = replace(state, ledger=times)
-                actions.append(do.CloseUtterance(state.utterances))
+                actions += [do.CloseUtterance(state.utterances), do.ExpectVoice()]
     return state, actions
 
 
@@ -213,6 +216,9 @@ def _recognised(
 def _typed(state: Conversation, text: str, at_ms: float, at: float) -> Step:
     """A typed message joins what the user said and was not answered; an answer that sounds is interrupted."""
     actions: list[Action] = []
+    if len(open_text(state)) + len(text) > MAX_TURN_CHARS and not (state.answer and state.answer.audible):
+        message = f"What waits for an answer has at most {MAX_TURN_CHARS} characters; please wait for it first."
+        return state, [do.Send(out.error(Code.TEXT_TOO_LONG, message))]
     if state.answer and not state.answer.audible:
         said = Utterance(state.utterances, state.answer.user, spoken=state.answer.ledger.spoken)
         state, actions = answering.withdraw(state, state.answer)

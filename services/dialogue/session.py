@@ -9,10 +9,10 @@ import msgspec
 import structlog
 
 from services.contracts import commands, events
-from services.contracts.assignment import Attach, Control
+from services.contracts.assignment import ABSENT_AFTER_SECONDS, Attach, Control
 from services.contracts.characters import FASTEST, SLOWEST, Character, Voice
 from services.contracts.errors import Code
-from services.contracts.frame import HEADER_BYTES, Flags, FrameError, Kind, unpack
+from services.contracts.frame import HEADER_BYTES, Flags, FrameError, Header, Kind, unpack
 from services.contracts.settings import SessionSettings
 from services.dialogue import actions as do
 from services.dialogue import inputs
@@ -61,10 +61,12 @@ class Session:
         settings: SessionSettings,
         tools: Tools,
         publish: Callable[[bytes], None],
+        wid: str,
         restored: Checkpoint | None = None,
     ) -> None:
         self.sid = sid
-        self._token = token
+        self._wid = wid
+        self.token = token
         self._tools = tools
         self._clock = tools.clock
         self._outbox = Outbox(publish, tools.clock)
@@ -72,7 +74,6 @@ class Session:
         self._speaker = Speaker(tools.synthesiser, tools.clock, self.receive, self._playout)
         self._log = log.bind(session=sid)
         if restored:
-            settings = restored.settings
             self._outbox.epoch = restored.epoch
             self._outbox.sequence = restored.sequence
         self._state = Conversation(
@@ -100,17 +101,23 @@ class Session:
         """The generation that the count belongs to."""
         self._complained_at = 0.0
         self.detached_at: float | None = self._clock()
-        """When the client was lost; None while it is connected."""
+        """When the client was lost, or the session opened; None while a connection is known to be there."""
+        self._present_at = self._clock()
+        """When the last sign of a connection came."""
         self.heard_from_at = self._clock()
-        """When the client last said something."""
+        """When the client last said or did something; silence from its microphone is not that."""
+        self.superseded = False
+        """The session is another worker's now; nothing of this one counts any more."""
         self.quiet = asyncio.Event()
-        """Set while no answer is under way."""
+        """Set while the client waits for nothing."""
         self.quiet.set()
 
     # --- Receive, step, perform ------------------------------------------------------------------------------
 
     def receive(self, event: inputs.Event) -> None:
         """Takes one event through the machine, and those that follow from it."""
+        if isinstance(event, inputs.VoiceStarted):
+            self.heard_from_at = event.at
         self._events.append(event)
         if self._stepping:
             return
@@ -123,7 +130,7 @@ class Session:
                 self._play()
         finally:
             self._stepping = False
-        if self._state.answer is None:
+        if self._state.answer is None and not self._state.turn:
             self.quiet.set()
         else:
             self.quiet.clear()
@@ -136,6 +143,8 @@ class Session:
                 self._wake_at(at)
             case do.ForgetVoice():
                 self._listener.forget()
+            case do.ExpectVoice():
+                self._listener.expect_voice()
             case do.OpenUtterance(utterance):
                 self._listener.open(utterance)
             case do.PauseUtterance(utterance):
@@ -258,12 +267,12 @@ class Session:
         fresh = request.last_sequence == 0
         complete = not (fresh or self._lost_some) and outbox.remembers(request.last_sequence)
         self._lost_some = False
-        self.detached_at = None
-        self.heard_from_at = self._clock()
+        # Not counted as connected before the first sign of it: the reply to this may come too late for its edge.
+        self.detached_at = self._present_at = self.heard_from_at = self._clock()
         ready = events.Ready(
             protocol=commands.PROTOCOL,
             session_id=self.sid,
-            token=self._token,
+            token=self.token,
             epoch=outbox.epoch,
             generation=self._state.generation,
             resumed=request.resume,
@@ -292,12 +301,14 @@ class Session:
         except FrameError as error:
             self._complain(Code.MALFORMED_FRAME, str(error))
             return
-        if header.epoch != self._outbox.epoch:
-            return
         payload = message[HEADER_BYTES:]
+        if header.kind is Kind.CONTROL:
+            self._control(header, payload)
+        if header.epoch != self._outbox.epoch or self.superseded:
+            return
+        self._seen()
         match header.kind:
             case Kind.AUDIO:
-                self.heard_from_at = self._clock()
                 try:
                     self._listener.feed(header, payload, hearing(self._state))
                 except FrameRefused as refused:
@@ -305,7 +316,7 @@ class Session:
             case Kind.JSON:
                 self._command(payload)
             case Kind.CONTROL:
-                self._control(payload)
+                pass
 
     def _command(self, payload: bytes) -> None:
         try:
@@ -331,12 +342,29 @@ class Session:
         self.heard_from_at = now
         self.receive(inputs.Commanded(at=now, command=command))
 
-    def _control(self, payload: bytes) -> None:
+    def _control(self, header: Header, payload: bytes) -> None:
         control = msgspec.json.decode(payload, type=Control)
-        if control.verb == "detached" and self.detached_at is None:
-            self.detached_at = self._clock()
+        if control.verb == "present" and control.wid != self._wid and header.epoch >= self._outbox.epoch:
+            self.superseded = True
+        elif control.verb == "detached" and header.epoch == self._outbox.epoch:
+            self._lose_connection()
+
+    def _seen(self) -> None:
+        """A sign of the connection came."""
+        self._present_at = self._clock()
+        if self.detached_at is not None and self._outbox.attached:
+            self.detached_at = None
+
+    def _lose_connection(self) -> None:
+        if self._outbox.attached:
             self._outbox.attached = False
+            self.detached_at = self._clock()
             self.receive(inputs.ConnectionLost(at=self._clock()))
+
+    def tend(self) -> None:
+        """Called once a second: a connection of which nothing is heard is gone, and its edge with it."""
+        if self._clock() - self._present_at > ABSENT_AFTER_SECONDS:
+            self._lose_connection()
 
     def _complain(self, code: Code, message: str) -> None:
         now = self._clock()
@@ -360,7 +388,7 @@ class Session:
     def _checkpoint(self) -> Checkpoint:
         state = self._state
         return Checkpoint(
-            token=self._token,
+            token=self.token,
             settings=state.settings,
             turns=list(state.memory.turns),
             generation=state.generation,

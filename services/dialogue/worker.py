@@ -6,10 +6,12 @@ on its way.
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+import nats.errors
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -19,7 +21,7 @@ from services.contracts import subjects
 from services.contracts.assignment import BEAT_SECONDS, Attach, Attached, Beat
 from services.contracts.errors import Code
 from services.contracts.settings import SessionSettings, apply
-from services.dialogue.bus import Sender, subscribe
+from services.dialogue.bus import Sender, settle, subscribe
 from services.dialogue.session import Session, Tools
 from services.telemetry import metrics
 
@@ -34,7 +36,15 @@ class _Held:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.subscriptions: list[Subscription] = []
+        self.attach: Subscription | None = None
+        self.uplink: Subscription | None = None
+
+    async def unsubscribe(self) -> None:
+        """From the requests to attach first: nobody may be told that a session is held that is not."""
+        for subscription in (self.attach, self.uplink):
+            if subscription is not None:
+                with contextlib.suppress(nats.errors.Error):
+                    await subscription.unsubscribe()
 
 
 class Worker:
@@ -68,7 +78,7 @@ class Worker:
     async def start(self) -> None:
         metrics.SLOTS.set(self._slots)
         await self._offer()
-        await self._client.flush()  # whoever asks from now on finds us
+        await settle(self._client)  # whoever asks from now on finds us
         for work in (self._sender.run(), self._tools.checkpoints.run(), self._beat(), self._tend()):
             self._tasks.append(asyncio.create_task(work))
         log.info("worker is ready", wid=self.wid, slots=self._slots)
@@ -98,62 +108,89 @@ class Worker:
 
     async def _assign(self, msg: Msg) -> None:
         request = msgspec.json.decode(msg.data, type=Attach)
-        if self._claimed >= self._slots or self._draining or request.sid in self._held:
+        held = self._held.get(request.sid)
+        if held is not None:
+            await self._greet(msg, held, request)
+            return
+        if self._claimed >= self._slots or self._draining:
             metrics.REFUSED_SESSIONS.inc()
-            await msg.respond(msgspec.json.encode(Attached(status="busy", wid=self.wid)))
+            await self._reply(msg, "busy")
             return
         self._claimed += 1
+        status = "failed"
         try:
             held = await self._open(request)
-        except BaseException:
-            self._claimed -= 1
-            raise
+            status = "ok" if held else "unknown"
+        except Exception:
+            log.exception("a session could not be opened", session=request.sid)
+        finally:
+            if status != "ok":
+                self._claimed -= 1
         if held is None:
-            self._claimed -= 1
-            await msg.respond(msgspec.json.encode(Attached(status="unknown", wid=self.wid)))
+            await self._reply(msg, status)
         else:
-            metrics.SESSIONS.set(len(self._held))
-            await self._greet(msg, held.session, request)
+            await self._greet(msg, held, request)
         await self._offer()
 
     async def _open(self, request: Attach) -> _Held | None:
+        """The session, new or from its checkpoint; None when there is none. Raises when NATS does not answer."""
         sid = request.sid
         restored = await self._tools.checkpoints.load(sid) if request.resume else None
-        if request.resume and (restored is None or restored.token != request.token):
+        if request.resume and (restored is None or not secrets.compare_digest(restored.token, request.token)):
             return None
-        settings = apply(self._settings, request.settings)
+        settings = self._possible(restored.settings if restored else apply(self._settings, request.settings))
+        out = subjects.downlink(sid)
+        session = Session(
+            sid,
+            request.token,
+            settings,
+            self._tools,
+            lambda message: self._sender.publish(out, message),
+            self.wid,
+            restored,
+        )
+        held = _Held(session)
+        held.attach = await subscribe(self._client, subjects.attach(sid), self._attach(held))
+        held.uplink = await subscribe(self._client, subjects.uplink(sid), self._uplink(held), pending=_UPLINK_PENDING)
+        self._held[sid] = held
+        metrics.SESSIONS.set(len(self._held))
+        log.info("session opened", session=sid, resumed=request.resume, client=request.client)
+        return held
+
+    def _possible(self, settings: SessionSettings) -> SessionSettings:
+        """The settings, with this worker's own where it does not have what they name."""
         if settings.character not in self._tools.characters:
             settings = msgspec.structs.replace(settings, character=self._settings.character)
         if settings.response_mode == "llm" and not self._tools.can_ask:
             settings = msgspec.structs.replace(settings, response_mode=self._settings.response_mode)
-        out = subjects.downlink(sid)
-        session = Session(
-            sid, request.token, settings, self._tools, lambda message: self._sender.publish(out, message), restored
-        )
-        held = _Held(session)
-        self._held[sid] = held
-        held.subscriptions = [
-            await subscribe(self._client, subjects.uplink(sid), self._uplink(session), pending=_UPLINK_PENDING),
-            await subscribe(self._client, subjects.attach(sid), self._attach(session)),
-        ]
-        log.info("session opened", session=sid, resumed=request.resume, client=request.client)
-        return held
+        return settings
 
-    def _uplink(self, session: Session) -> Callable[[Msg], Coroutine[Any, Any, None]]:
+    def _uplink(self, held: _Held) -> Callable[[Msg], Coroutine[Any, Any, None]]:
         async def take(msg: Msg) -> None:
-            session.message(msg.data)
+            held.session.message(msg.data)
+            if held.session.superseded:
+                await self._give_up(held)
 
         return take
 
-    def _attach(self, session: Session) -> Callable[[Msg], Coroutine[Any, Any, None]]:
+    def _attach(self, held: _Held) -> Callable[[Msg], Coroutine[Any, Any, None]]:
         async def take(msg: Msg) -> None:
-            await self._greet(msg, session, msgspec.json.decode(msg.data, type=Attach))
+            await self._greet(msg, held, msgspec.json.decode(msg.data, type=Attach))
 
         return take
 
-    async def _greet(self, msg: Msg, session: Session, request: Attach) -> None:
-        session.attach(request)
-        await msg.respond(msgspec.json.encode(Attached(status="ok", wid=self.wid, epoch=session.epoch)))
+    async def _greet(self, msg: Msg, held: _Held, request: Attach) -> None:
+        if self._held.get(request.sid) is not held:
+            await self._reply(msg, "busy")
+            return
+        if not secrets.compare_digest(held.session.token, request.token):
+            await self._reply(msg, "unknown")
+            return
+        held.session.attach(request)
+        await self._reply(msg, "ok", held.session.epoch)
+
+    async def _reply(self, msg: Msg, status: Literal["ok", "busy", "unknown", "failed"], epoch: int = 0) -> None:
+        await msg.respond(msgspec.json.encode(Attached(status=status, wid=self.wid, epoch=epoch)))
 
     # --- Holding -------------------------------------------------------------------------------------------------
 
@@ -172,22 +209,40 @@ class Worker:
         while True:
             await asyncio.sleep(1)
             now = self._tools.clock()
-            for sid, held in list(self._held.items()):
-                session = held.session
-                if session.detached_at is not None and now - session.detached_at > self._grace_s:
-                    await self._release(sid, None)
-                elif now - session.heard_from_at > self._idle_s:
-                    await self._release(sid, Code.SESSION_IDLE)
+            for held in list(self._held.values()):
+                try:
+                    await self._tend_one(held, now)
+                except Exception:
+                    log.exception("a session could not be tended", session=held.session.sid)
 
-    async def _release(self, sid: str, code: Code | None) -> None:
-        held = self._held.pop(sid)
+    async def _tend_one(self, held: _Held, now: float) -> None:
+        session = held.session
+        session.tend()
+        if session.detached_at is not None and now - session.detached_at > self._grace_s:
+            await self._release(held, None)
+        elif now - session.heard_from_at > self._idle_s:
+            await self._release(held, Code.SESSION_IDLE)
+
+    async def _release(self, held: _Held, code: Code | None) -> None:
+        """The session ends here; its checkpoint stays for whoever resumes it."""
         held.session.checkpoint()
-        held.session.close(code)
-        for subscription in held.subscriptions:
-            await subscription.unsubscribe()
+        await self._let_go(held, code)
+        log.info("session closed", session=held.session.sid, reason=code or "client stayed away")
+
+    async def _give_up(self, held: _Held) -> None:
+        """The session is another worker's: nothing of what this one knows of it may be written or said."""
+        self._tools.checkpoints.release(held.session.sid)
+        await self._let_go(held, None)
+        log.warning("session is another worker's now", session=held.session.sid)
+
+    async def _let_go(self, held: _Held, code: Code | None) -> None:
+        if self._held.get(held.session.sid) is not held:
+            return
+        del self._held[held.session.sid]
         self._claimed -= 1
         metrics.SESSIONS.set(len(self._held))
-        log.info("session closed", session=sid, reason=code or "client stayed away")
+        held.session.close(code)
+        await held.unsubscribe()
         await self._offer()
 
     # --- Handing over --------------------------------------------------------------------------------------------
@@ -196,17 +251,17 @@ class Worker:
         """Takes no more sessions, lets running answers end for so long, and leaves the rest to other workers."""
         self._draining = True
         await self._offer()
+        sessions = [held.session for held in self._held.values()]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(drain_s):
-                for held in self._held.values():
-                    await held.session.quiet.wait()
-        for held in self._held.values():
+                await asyncio.gather(*(session.quiet.wait() for session in sessions))
+        remaining = list(self._held.values())
+        for held in remaining:
+            await held.unsubscribe()
             held.session.checkpoint()
-            for subscription in held.subscriptions:
-                await subscription.unsubscribe()
         await self._tools.checkpoints.flush(1.0)
         await self._publish_beat(leaving=True)
-        for held in self._held.values():
+        for held in remaining:
             held.session.close(None)
         for task in self._tasks:
             task.cancel()

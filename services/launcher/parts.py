@@ -82,7 +82,8 @@ def worker(
     return Command(
         Part("worker", after=("nats", "triton"), ready_within=40.0, stop_within=1.2),
         [sys.executable, "-m", "services.dialogue"],
-        {**base, **own, **answers.environment()},
+        # When everything stops there is nobody to hand over to, and Ctrl-C is not to wait for an answer.
+        {"PARLEY_DRAIN_SECONDS": "0", **base, **own, **answers.environment()},
         ready=answers_well(f"http://127.0.0.1:{ports.worker_health}/readyz"),
         well=answers_well(f"http://127.0.0.1:{ports.worker_health}/healthz"),
     )

@@ -30,6 +30,7 @@ class ScriptedStream:
         self.asked = []
         self.questions: asyncio.Queue = asyncio.Queue()
         self.gone = asyncio.Event()
+        self.refused = asyncio.Event()
         self.failure = None
 
     def append(self, samples):
@@ -47,6 +48,7 @@ class ScriptedStream:
 
     def _result(self, kind):
         if self.failure:
+            self.refused.set()
             raise self.failure
         self.asked.append((kind, len(self.samples)))
         self.questions.put_nowait(kind)
@@ -165,11 +167,26 @@ async def test_partials_come_while_the_user_speaks_and_only_when_they_differ(ear
     ear.listener.drop()
 
 
+async def test_a_partial_that_fails_costs_nothing_but_itself(ear):
+    ear.feed(0.9, 50)
+    await ear.next()
+    ear.listener.open(1)
+    [stream] = ear.recogniser.streams
+    stream.failure = SpeechUnavailable(Reason.AT_CAPACITY, "all taken")
+    ear.listener.pause(1)
+    await asyncio.wait_for(stream.refused.wait(), 5)
+    stream.failure = None
+    ear.listener.close(1)
+    final = await ear.next()
+    assert isinstance(final, inputs.FinalTranscript)
+
+
 async def test_a_recogniser_that_fails_is_told_once(ear):
     ear.feed(0.9, 50)
     await ear.next()
     ear.listener.open(1)
     ear.recogniser.streams[0].failure = SpeechUnavailable(Reason.UNREACHABLE, "nobody there")
+    ear.listener.close(1)
     failed = await ear.next()
     assert isinstance(failed, inputs.RecognitionFailed)
     assert "nobody there" not in failed.message
@@ -182,6 +199,14 @@ async def test_a_client_that_falls_silent_without_a_word_has_stopped_speaking(ea
     assert isinstance(await ear.next(), inputs.VoiceStarted)
     ear.now += 10
     assert isinstance(await ear.next(), inputs.VoiceStopped)
+
+
+async def test_voice_that_goes_on_after_the_end_of_a_turn_begins_another(ear):
+    ear.feed(0.9, 50)
+    assert isinstance(await ear.next(), inputs.VoiceStarted)
+    ear.listener.expect_voice()
+    ear.feed(0.9, 5)
+    assert isinstance(await ear.next(), inputs.VoiceStarted)
 
 
 class TestFrames:

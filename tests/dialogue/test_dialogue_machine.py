@@ -315,6 +315,65 @@ class TestInterruption:
         assert talk.state.answer is None
         assert talk.history == [("tell me everything", "", True)]
 
+    def test_a_model_that_takes_its_time_is_not_a_listener_who_left(self):
+        talk = Talk()
+        talk.type_in("hello")
+        talk.token("This is the first sentence of it. And")
+        talk.chunk(0, 1.0)
+        talk.spoken(0)
+        talk.played(1.0)
+        talk.wait(25)
+        assert talk.state.answer is not None
+        talk.token(" here is the second sentence of it.")
+        talk.written()
+        talk.chunk(1, 1.0)
+        talk.wait(15)
+        assert talk.state.answer is not None
+        talk.wait(6)
+        assert talk.state.answer is None
+
+
+class TestBounds:
+    def test_what_waits_for_an_answer_is_bounded(self):
+        talk = Talk()
+        for _ in range(10):
+            talk.type_in("x" * 3000)
+        assert len(open_text(talk.state)) <= 8000
+        assert {error.code for error in talk.events(events.Error)} == {Code.TEXT_TOO_LONG}
+        talk.answer("Hi.")
+        talk.type_in("y" * 3000)
+        assert talk.of(do.Ask)[-1].user == "y" * 3000
+
+    def test_history_is_bounded_by_its_length_too(self):
+        talk = Talk()
+        for n in range(40):
+            talk.type_in(f"{n} " + "x" * 3900)
+            talk.token("ok")
+            talk.written()
+            talk.speech_failed(0)
+        assert sum(len(turn.user) for turn in talk.state.memory.turns) <= 100_000
+        assert talk.state.memory.turns[-1].user.startswith("39 ")
+
+    def test_what_was_said_and_waits_is_owed_too(self):
+        talk = Talk()
+        talk.listen()
+        talk.say("i would like")
+        talk.voice()
+        talk.wait(1)
+        assert talk.state.answer is None
+        assert open_text(talk.state) == "i would like"
+
+    def test_speech_that_goes_on_after_a_forced_end_is_another_turn(self):
+        talk = Talk()
+        talk.listen()
+        talk.voice()
+        talk.wait(51)
+        assert talk.of(do.CloseUtterance) == [do.CloseUtterance(1)]
+        assert do.ExpectVoice() in talk.actions
+        talk.voice()
+        talk.wait(1)
+        assert talk.of(do.OpenUtterance) == [do.OpenUtterance(1), do.OpenUtterance(2)]
+
 
 class TestCancelAndReset:
     def test_cancel_drops_what_is_being_said(self):

@@ -146,6 +146,49 @@ class TestAdmission:
                 beat = await asyncio.wait_for(beats.get(), 5)
 
 
+class TestOneHolder:
+    """However a session came to be held twice, it is held once in the end."""
+
+    async def test_a_worker_gives_up_a_session_that_is_anothers(self, nats_url):
+        async with running_worker(nats_url) as worker, browser(nats_url) as one:
+            await one.attach()
+            await one.hear("mine")
+            await worker._tools.checkpoints.flush(2)
+            before = await worker._tools.checkpoints.load(one.sid)
+            await one.send(msgspec.json.encode(Control(verb="present", wid="f" * 32)), Kind.CONTROL)
+            await one.send(commands.UserMessage(text="for the other one"))
+            async with asyncio.timeout(5):
+                while worker._held:  # noqa: ASYNC110 - the message is on its way
+                    await asyncio.sleep(0.01)
+            await worker._client.flush()
+            with pytest.raises(nats.errors.NoRespondersError):
+                await one.attach(resume=True, last_sequence=one.seen, subject=subjects.attach(one.sid))
+            assert worker._held == {}
+            assert await worker._tools.checkpoints.load(one.sid) == before
+
+    async def test_its_own_presence_is_no_reason_to(self, nats_url):
+        async with running_worker(nats_url) as worker, browser(nats_url) as one:
+            await one.attach()
+            await one.send(msgspec.json.encode(Control(verb="present", wid=worker.wid)), Kind.CONTROL)
+            assert (await one.hear("mine")).user == "mine"
+
+    async def test_a_session_that_nobody_came_for_is_let_go(self, nats_url):
+        """The edge did not wait for the reply."""
+        async with running_worker(nats_url, grace_s=0.5) as worker, browser(nats_url) as one:
+            await one.attach()
+            async with asyncio.timeout(10):
+                while worker._held:  # noqa: ASYNC110 - the worker tends its sessions once a second
+                    await asyncio.sleep(0.05)
+
+    async def test_a_resume_that_reaches_the_holder_as_an_assignment_is_an_attachment(self, nats_url):
+        async with running_worker(nats_url), browser(nats_url) as one:
+            first = await one.attach()
+            await one.hear("mine")
+            again = await one.attach(resume=True, last_sequence=one.seen)
+            assert (again.status, again.wid) == ("ok", first.wid)
+            assert (await one.hear("still mine")).number == 2
+
+
 class TestReconnection:
     async def test_what_was_missed_is_sent_again(self, nats_url, user):
         await user.attach()
@@ -214,6 +257,36 @@ class TestReconnection:
             thief.token = "stolen"
             statuses = {(await thief.attach(resume=True)).status for _ in range(6)}
             assert "ok" not in statuses
+
+    async def test_a_character_that_is_gone_is_replaced(self, nats_url):
+        async with browser(nats_url) as one:
+            async with running_worker(nats_url) as worker:
+                await one.attach()
+                await one.hear("before")
+                kept = await worker._tools.checkpoints.load(one.sid)
+                assert kept is not None
+                settings = msgspec.structs.replace(kept.settings, character="gone")
+            async with running_worker(nats_url) as worker:
+                await worker._tools.checkpoints._bucket.put(
+                    one.sid, msgspec.json.encode(msgspec.structs.replace(kept, settings=settings))
+                )
+                assert (await one.attach(resume=True, last_sequence=one.seen)).status == "ok"
+                assert (await one.hear("after")).character == "aria"
+
+    async def test_sessions_may_end_while_a_worker_drains(self, nats_url):
+        async with browser(nats_url) as one, browser(nats_url) as two:
+            async with running_worker(nats_url) as worker:
+                cast(Voice, worker._tools.synthesiser).gate.clear()
+                for user in (one, two):
+                    await user.attach()
+                    await user.send(commands.UserMessage(text="hello"))
+                    await user.until(events.TextStreamStart)
+                stopping = asyncio.create_task(worker.stop(1.0))
+                await one.send(msgspec.json.encode(Control(verb="present", wid="f" * 32)), Kind.CONTROL)
+                await stopping
+            async with running_worker(nats_url):
+                attached = await two.attach(resume=True, last_sequence=two.seen)
+                assert attached.status == "ok"
 
     async def test_a_client_that_says_nothing_for_long_is_let_go(self, nats_url):
         async with running_worker(nats_url, idle_s=0.5), browser(nats_url) as one:
