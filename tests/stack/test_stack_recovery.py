@@ -73,6 +73,17 @@ async def test_the_dialogue_worker_is_killed(stack: Stack, page):
 
 
 @pytest.mark.timeout(180)
+async def test_the_dialogue_worker_is_killed_while_it_listens(stack: Stack, page):
+    """The next worker listens, too, without another press of the button."""
+    await page.click("#voiceButton")
+    await until(page, "parley.state === 'listening'")
+    mark = len(stack.lines)
+    stack.part("services.dialogue").kill()
+    stack.wait_for(r"worker is ready", 30, after=mark)
+    await until(page, "parley.counters.turns >= 1 && parley.listening.open", 60)
+
+
+@pytest.mark.timeout(180)
 async def test_the_speech_models_are_killed(stack: Stack, page):
     """What was not spoken yet is shown; as soon as the server is back, answers sound again."""
     await answering(page)
