@@ -136,6 +136,7 @@ class Edge:
             for connection in list(self.connections):
                 try:
                     connection.check(now)
+                    await connection.present(now)
                 except Exception:
                     log.exception("checking a connection failed", session=connection.sid)
                     connection.finish(Code.INTERNAL_ERROR)

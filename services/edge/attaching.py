@@ -13,6 +13,7 @@ TRIES = 3
 REPLY_SECONDS = 2.0
 HOLDER_REPLY_SECONDS = 0.5
 """A holder that does not answer within this time hangs; its session is taken up elsewhere."""
+_NEXT_PLEASE = ("busy", "failed")
 _decoder = msgspec.json.Decoder(Attached)
 
 
@@ -37,30 +38,37 @@ async def attach(bus: Bus, request: Attach, ask: Ask, workers_alive: bool) -> At
 
     When nobody listens for sessions, `workers_alive` tells a full system from one without workers.
     """
-    message = msgspec.json.encode(request)
     if ask is not Ask.ANYONE:
         try:
-            reply = _decode(await bus.request(subjects.attach(request.sid), message, HOLDER_REPLY_SECONDS))
-        except (NoResponder, Unavailable):
+            reply = await _ask(bus, subjects.attach(request.sid), request, HOLDER_REPLY_SECONDS)
+        except NoResponder:
             reply = None
-        if reply is not None and reply.status != "busy":
+        except Unavailable:
+            reply, request = None, _outranking(request)
+        if reply is not None and reply.status not in _NEXT_PLEASE:
             return _accept(reply)
         if ask is Ask.HOLDER:
             raise Refused(Code.NO_WORKER)
     full = False
     for _ in range(TRIES):
         try:
-            reply = _decode(await bus.request(subjects.ASSIGN, message, REPLY_SECONDS))
+            reply = await _ask(bus, subjects.ASSIGN, request, REPLY_SECONDS)
         except NoResponder:
             raise Refused(Code.AT_CAPACITY if workers_alive else Code.NO_WORKER) from None
         except Unavailable:
             if not bus.connected:
                 break
+            request = _outranking(request)
             continue
-        if reply.status != "busy":
+        if reply.status not in _NEXT_PLEASE:
             return _accept(reply)
-        full = True
+        full = full or reply.status == "busy"
     raise Refused(Code.AT_CAPACITY if full else Code.NO_WORKER)
+
+
+def _outranking(request: Attach) -> Attach:
+    """To be asked after a try without a reply: whoever may have taken the session unheard has a lower epoch."""
+    return msgspec.structs.replace(request, epoch=request.epoch + 1)
 
 
 def _accept(reply: Attached) -> Attached:
@@ -69,7 +77,8 @@ def _accept(reply: Attached) -> Attached:
     return reply
 
 
-def _decode(reply: bytes) -> Attached:
+async def _ask(bus: Bus, subject: str, request: Attach, timeout: float) -> Attached:
+    reply = await bus.request(subject, msgspec.json.encode(request), timeout)
     try:
         return _decoder.decode(reply)
     except msgspec.DecodeError as error:

@@ -112,6 +112,11 @@ class Connection:
         else:
             self.link.check(now)
 
+    async def present(self, now: float) -> None:
+        """Called a few times a second: tells the worker now and then that the browser is there."""
+        if self._closing is None:
+            await self.link.present(now)
+
     def _begin_closing(self, close: int, code: Code) -> bool:
         if self._closing is not None:
             return False

@@ -10,8 +10,8 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from services.contracts import frame, subjects
-from services.contracts.assignment import LOST_AFTER_SECONDS, Attach, Attached, Control
+from services.contracts import commands, events, frame, subjects
+from services.contracts.assignment import LOST_AFTER_SECONDS, PRESENCE_SECONDS, Attach, Attached, Control
 from services.contracts.errors import Code
 from services.contracts.frame import HEADER_BYTES, FrameError, Header, Kind
 from services.contracts.settings import SettingsPatch
@@ -25,6 +25,10 @@ from services.telemetry import metrics
 log = structlog.get_logger("edge.link")
 
 REATTACH_SECONDS = 20.0
+GREETING_SECONDS = 5.0
+"""`ready` is the first message of every attachment; a worker that is silent for so long does not hold the session."""
+LOOKS = 3
+"""So many workers may take a new connection and then say nothing."""
 FIRST_RETRY_SECONDS = 0.1
 MAX_RETRY_SECONDS = 1.0
 _control_decoder = msgspec.json.Decoder(Control)
@@ -70,6 +74,13 @@ class Link:
         self._open = False
         """Whether what the client says goes out at once, or is held."""
         self._closed = False
+        self._opening = False
+        self._greeted = asyncio.Event()
+        """The present attachment's worker has said something."""
+        self._greeted_before = False
+        """Some worker has, so that the client knows its session."""
+        self._present_at = 0.0
+        """When `present` is due; 0 while it was not said for this attachment."""
         self._sequence = 0
         self._unsubscribe: Callable[[], Awaitable[None]] | None = None
         self._seeking: asyncio.Task[None] | None = None
@@ -77,15 +88,26 @@ class Link:
         self.epoch = 0
 
     async def open(self, request: Attach) -> None:
-        """Attach the connection to the session's worker. Raises Refused."""
+        """Attach the connection to the session's worker, and wait for its greeting. Raises Refused."""
         self._request = request
+        self._downlink.last_sequence = request.last_sequence
         self._subject = subjects.uplink(request.sid)
         try:
             # Before a worker is asked: what it sends first must find us listening.
             self._unsubscribe = await self._bus.subscribe(subjects.downlink(request.sid), self._receive)
         except Unavailable:
             raise Refused(Code.NO_WORKER) from None
-        await self._attached(await self._attach(request, Ask.HOLDER_THEN_ANYONE if request.resume else Ask.ANYONE))
+        ask = Ask.HOLDER_THEN_ANYONE if request.resume else Ask.ANYONE
+        self._opening = True
+        try:
+            for _ in range(LOOKS):
+                if await self._attached(await self._attach(request, ask)):
+                    return
+                request = msgspec.structs.replace(request, epoch=self.epoch)
+                ask = Ask.HOLDER_THEN_ANYONE
+        finally:
+            self._opening = False
+        raise Refused(Code.NO_WORKER)
 
     async def send_audio(self, message: bytes) -> None:
         """A microphone frame of the present epoch, header first; it goes on as it is, or is held a little while."""
@@ -108,11 +130,13 @@ class Link:
                 self._open = False
             else:
                 return True
+        if self._answer_ping(command):
+            return True
         return self._uplink.hold_command(command, self._clock())
 
     def check(self, now: float) -> None:
         """Called a few times a second: notices a worker that is gone."""
-        if not self.wid or self._closed or self._is_seeking:
+        if not self.wid or self._closed or self._is_attaching:
             return
         if not self._bus.connected:
             if self._bus.away(now) > LOST_AFTER_SECONDS:
@@ -124,9 +148,15 @@ class Link:
             self._browser.say(Code.WORKER_LOST)
             self._seek(Ask.ANYONE if presence is Presence.LEFT else Ask.HOLDER_THEN_ANYONE)
 
+    async def present(self, now: float) -> None:
+        """Called a few times a second: tells the worker now and then whose the session is."""
+        if now >= self._present_at and self.wid and not self._closed and not self._is_attaching:
+            with contextlib.suppress(Unavailable):
+                await self._say_present()
+
     def bus_returned(self) -> None:
         """NATS was away, and messages may have been missed: take the session up again behind the last one."""
-        if self.wid and not self._closed:
+        if self.wid and not self._closed and not self._opening:
             if self._seeking is not None:
                 self._seeking.cancel()
             self._seek(Ask.HOLDER)
@@ -145,8 +175,8 @@ class Link:
         metrics.UPLINK_DROPPED.labels("age").inc(self._uplink.dropped_audio)
 
     @property
-    def _is_seeking(self) -> bool:
-        return self._seeking is not None and not self._seeking.done()
+    def _is_attaching(self) -> bool:
+        return self._opening or (self._seeking is not None and not self._seeking.done())
 
     def _receive(self, message: bytes) -> None:
         """A message of the worker, within NATS's callback: it is queued and no more."""
@@ -158,6 +188,8 @@ class Link:
             metrics.DOWNLINK_DROPPED.labels("malformed").inc()
             log.error("the worker sent no message of ours", subject=self._subject, worker=self.wid, error=str(error))
             return
+        if outcome is not Outcome.HELD and outcome is not Outcome.STALE:
+            self._greeted.set()
         if outcome is Outcome.QUEUED:
             self._browser.wake()
         elif outcome is Outcome.STALE:
@@ -179,6 +211,22 @@ class Link:
         if control.verb == "close":
             self._browser.finish(code)
 
+    def _answer_ping(self, command: bytes) -> bool:
+        """While no worker can: the client is to know that its connection lives. False: it is another command."""
+        try:
+            ping = commands.decode(command)
+        except commands.CommandError:
+            return False  # its worker will say what is wrong with it
+        if not isinstance(ping, commands.Ping):
+            return False
+        self._downlink.put_event(events.encode(events.Pong(at_ms=ping.at_ms, server_ms=time.time() * 1000)))
+        self._browser.wake()
+        return True
+
+    async def _say_present(self) -> None:
+        await self._publish(Kind.CONTROL, msgspec.json.encode(Control(verb="present", wid=self.wid)))
+        self._present_at = self._clock() + PRESENCE_SECONDS
+
     async def _publish(self, kind: Kind, payload: bytes) -> None:
         self._sequence += 1
         header = Header(kind, self.epoch, 0, self._sequence, time.time_ns() // 1000)
@@ -191,21 +239,47 @@ class Link:
         metrics.ASSIGNMENT.observe(self._clock() - started)
         return attached
 
-    async def _attached(self, attached: Attached) -> None:
-        """From here on the session is this worker's under this epoch; what was held goes its way."""
+    async def _attached(self, attached: Attached) -> bool:
+        """From here on the session is this worker's under this epoch; what was held goes its way.
+
+        False: the worker took the session and then said nothing, so it cannot be there.
+        """
         self.wid = attached.wid
         self.epoch = attached.epoch
         self._roster.expect(attached.wid, self._clock())
+        self._greeted.clear()
+        self._present_at = 0.0
+        with contextlib.suppress(Unavailable):
+            await self._say_present()
         for message in self._downlink.attach(attached.epoch):
             self._receive(message)
-        for held in self._uplink.release(self._clock()):
+        try:
+            async with asyncio.timeout(GREETING_SECONDS):
+                await self._greeted.wait()
+        except TimeoutError:
+            self._downlink.detach()
+            log.warning("a worker took the session and says nothing", subject=self._subject, worker=self.wid)
+            return False
+        self._greeted_before = True
+        await self._release()
+        return True
+
+    async def _release(self) -> None:
+        """Send what was held, in order; from then on what the client says goes out at once."""
+        try:
+            if not self._present_at:
+                await self._say_present()
+        except Unavailable:
+            return  # NATS is away again; its return attaches anew
+        while (held := self._uplink.take(self._clock())) is not None:
             try:
                 if held.is_audio:
                     await self._bus.publish(self._subject, frame.with_epoch(held.message, self.epoch))
                 else:
                     await self._publish(Kind.JSON, held.message)
             except Unavailable:
-                return  # NATS is away again; its return attaches anew
+                self._uplink.give_back(held)
+                return
         self._open = not self._closed
 
     def _seek(self, ask: Ask) -> None:
@@ -216,32 +290,33 @@ class Link:
     async def _seek_worker(self, ask: Ask) -> None:
         """Find a worker for this connection's session, again and again for a while."""
         assert self._request is not None
-        request = msgspec.structs.replace(
-            self._request,
-            resume=True,
-            epoch=self.epoch,
-            last_sequence=self._downlink.last_sequence,
-            settings=SettingsPatch(),  # those of hello may have been changed since
-        )
+        request = msgspec.structs.replace(self._request, epoch=self.epoch, last_sequence=self._downlink.last_sequence)
+        if self._greeted_before:
+            # The settings of hello may have been changed since.
+            request = msgspec.structs.replace(request, resume=True, settings=SettingsPatch())
         started = self._clock()
         delay = FIRST_RETRY_SECONDS
         try:
             while True:
+                patience = REATTACH_SECONDS
                 try:
-                    attached = await self._attach(request, ask)
-                    break
+                    if await self._attached(await self._attach(request, ask)):
+                        break
+                    code = Code.NO_WORKER
+                    patience -= GREETING_SECONDS  # another look may take so long, too
+                    request = msgspec.structs.replace(request, epoch=self.epoch)
+                    ask = Ask.HOLDER_THEN_ANYONE
                 except Refused as refused:
-                    waited = self._clock() - started
-                    if refused.code is Code.SESSION_UNKNOWN or waited > REATTACH_SECONDS:
-                        metrics.REASSIGNED.labels("failed").inc()
-                        unknown = refused.code is Code.SESSION_UNKNOWN
-                        self._browser.finish(Code.SESSION_UNKNOWN if unknown else Code.NO_WORKER)
-                        return
-                    if ask is Ask.HOLDER and waited > LOST_AFTER_SECONDS:
-                        ask = Ask.HOLDER_THEN_ANYONE
+                    code = refused.code
+                waited = self._clock() - started
+                if code is Code.SESSION_UNKNOWN or waited > patience:
+                    metrics.REASSIGNED.labels("failed").inc()
+                    self._browser.finish(Code.SESSION_UNKNOWN if code is Code.SESSION_UNKNOWN else Code.NO_WORKER)
+                    return
+                if ask is Ask.HOLDER and waited > LOST_AFTER_SECONDS:
+                    ask = Ask.HOLDER_THEN_ANYONE
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, MAX_RETRY_SECONDS)
-            await self._attached(attached)
             metrics.REASSIGNED.labels("resumed").inc()
             log.info(
                 "session taken up",

@@ -48,14 +48,25 @@ class Uplink:
         self._command_bytes += len(command)
         return True
 
-    def release(self, now: float) -> list[Held]:
-        """Everything that is still of use, in order of arrival; the queue is empty afterwards."""
+    def take(self, now: float) -> Held | None:
+        """The oldest that is still of use, which leaves the queue; None when there is nothing."""
         self._expire(now)
-        held = sorted((*self._audio, *self._commands))
-        self._audio.clear()
-        self._commands.clear()
-        self._command_bytes = 0
+        audio, commands = self._audio, self._commands
+        if audio and (not commands or audio[0].number < commands[0].number):
+            return audio.popleft()
+        if not commands:
+            return None
+        held = commands.popleft()
+        self._command_bytes -= len(held.message)
         return held
+
+    def give_back(self, held: Held) -> None:
+        """What `take` gave last could not be sent: it is the oldest again."""
+        if held.is_audio:
+            self._audio.appendleft(held)
+        else:
+            self._commands.appendleft(held)
+            self._command_bytes += len(held.message)
 
     def _expire(self, now: float) -> None:
         audio = self._audio

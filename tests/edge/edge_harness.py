@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 import psutil
 import websockets
+from edge_doubles import ready
 from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
@@ -28,7 +29,6 @@ from websockets.asyncio.client import ClientConnection
 from services.contracts import commands, events, frame, subjects
 from services.contracts.assignment import BEAT_SECONDS, Attach, Attached, Beat, Control
 from services.contracts.frame import HEADER_BYTES, Flags, Header, Kind
-from services.contracts.settings import SessionSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "a secret of the tests"
@@ -162,6 +162,8 @@ class Session:
     sequence: int = 0
     sent: list[tuple[int, bytes]] = field(default_factory=list)
     received: asyncio.Queue[tuple[Header, bytes]] = field(default_factory=asyncio.Queue)
+    presents: asyncio.Queue[tuple[int, str]] = field(default_factory=asyncio.Queue)
+    """What the edge said of whose the session is, as epoch and worker; not in `received`."""
 
     async def next(self) -> tuple[Header, bytes]:
         """The next uplink message, as header and payload."""
@@ -185,6 +187,8 @@ class Worker:
         self.attached = asyncio.Queue[Session]()
         self.ready_before_reply = False
         self.answers = True
+        self.greets = True
+        """Otherwise it takes sessions and says nothing, as one does that is about to end."""
         self._url = nats_url
         self._nats: NatsClient = NatsClient()
         self._beating: asyncio.Task[None] | None = None
@@ -246,9 +250,14 @@ class Worker:
         if request.sid not in self.sessions:
 
             async def received(uplink: Msg) -> None:
-                header = frame.unpack(uplink.data)
+                header, payload = frame.unpack(uplink.data), uplink.data[HEADER_BYTES:]
+                if header.kind is Kind.CONTROL:
+                    control = msgspec.json.decode(payload, type=Control)
+                    if control.verb == "present":
+                        session.presents.put_nowait((header.epoch, control.wid))
+                        return
                 if header.epoch >= session.epoch:
-                    session.received.put_nowait((header, uplink.data[HEADER_BYTES:]))
+                    session.received.put_nowait((header, payload))
 
             self._subscriptions += [
                 await self._nats.subscribe(subjects.uplink(request.sid), cb=received),
@@ -260,7 +269,10 @@ class Worker:
         replay = [sent for number, sent in session.sent if number > request.last_sequence] if request.resume else []
         if not self.ready_before_reply:
             await self._reply(message, Attached(status="ok", wid=self.wid, epoch=session.epoch))
-        await self.event(session, ready(session), keep=False)
+        if not self.greets:
+            self.attached.put_nowait(session)
+            return
+        await self.event(session, ready(session.epoch, session.attach), keep=False)
         for sent in replay:
             await self._publish(session, frame.with_epoch(sent, session.epoch))
         if self.ready_before_reply:
@@ -305,21 +317,6 @@ class Worker:
         if keep:
             session.sent.append((session.sequence, message))
         await self._publish(session, message)
-
-
-def ready(session: Session) -> events.Ready:
-    return events.Ready(
-        protocol=commands.PROTOCOL,
-        session_id=session.attach.sid,
-        token=session.attach.token,
-        epoch=session.epoch,
-        generation=0,
-        resumed=session.attach.resume,
-        settings=SessionSettings(),
-        characters=[],
-        answer_source=events.AnswerSource(mode="echo"),
-        history=[],
-    )
 
 
 class Client:

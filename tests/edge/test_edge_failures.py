@@ -8,11 +8,12 @@ from collections.abc import Callable
 
 import pytest
 import websockets
-from edge_harness import EdgeProcess, NatsServer, Session, Worker, client, conversation, edge_process, worker
+from edge_harness import WAIT, EdgeProcess, NatsServer, Session, Worker, client, conversation, edge_process, worker
 
 from services.contracts import commands, events, frame
 from services.contracts.errors import MEANINGS, Code
 from services.contracts.frame import Flags, Header, Kind
+from services.edge.link import GREETING_SECONDS
 
 
 async def test_a_lost_worker_is_replaced_without_the_browser_reconnecting(edge: EdgeProcess, nats_url: str):
@@ -56,11 +57,44 @@ async def test_commands_said_while_no_worker_holds_the_session_arrive_later(edge
         assert (await talking.event(events.Error)).code == Code.WORKER_LOST
         await talking.say(commands.UserMessage(text="are you there?"))
         await talking.say(commands.Ping(at_ms=5))
+        assert (await talking.event(events.Pong)).at_ms == 5, "the edge itself answers"
+        await talking.say(commands.StopListening())
         async with worker(nats_url, store=store) as second:
             again = await second.next_session()
             await talking.become_ready()
             assert (await again.next_command())["text"] == "are you there?"
-            assert (await again.next_command())["type"] == "ping"
+            assert (await again.next_command())["type"] == "stop_listening", "and the ping is not sent after"
+
+
+async def test_each_attachment_is_told_whose_the_session_is(edge: EdgeProcess, nats_url: str):
+    store: dict[str, Session] = {}
+    async with worker(nats_url, store=store) as first, conversation(edge, first) as (talking, session):
+        assert await asyncio.wait_for(session.presents.get(), WAIT) == (1, first.wid)
+        async with client(edge) as again:
+            await again.hello(talking.ready.token)
+            assert await asyncio.wait_for(session.presents.get(), WAIT) == (2, first.wid)
+            async with worker(nats_url, store=store) as second:
+                await first.leave()
+                assert (await again.event(events.Error)).code == Code.WORKER_LOST
+                await again.become_ready()
+                assert await asyncio.wait_for(session.presents.get(), WAIT) == (3, second.wid)
+
+
+async def test_a_worker_that_takes_a_session_and_says_nothing_is_not_waited_for(edge: EdgeProcess, nats_url: str):
+    store: dict[str, Session] = {}
+    async with worker(nats_url, store=store) as closing, client(edge) as talking:
+        closing.greets = False
+        await talking.say(commands.Hello(protocol=1))
+        await closing.next_session()
+        for subscription in closing._subscriptions:
+            await subscription.unsubscribe()
+        await closing.flush()
+        async with worker(nats_url, store=store) as other:
+            session = await asyncio.wait_for(other.attached.get(), 2 * GREETING_SECONDS)
+            ready = await talking.become_ready()
+            assert (ready.resumed, ready.epoch) == (False, 2), "for the client it is a new session"
+            await talking.say(commands.UserMessage(text="hello"))
+            assert (await session.next_command())["text"] == "hello"
 
 
 async def test_a_worker_that_hangs_is_left(edge: EdgeProcess, nats_url: str):

@@ -6,7 +6,11 @@ from services.edge.uplink import Uplink
 
 
 def messages(queue: Uplink, now: float) -> list[bytes]:
-    return [held.message for held in queue.release(now)]
+    return [held.message for held in taken(queue, now)]
+
+
+def taken(queue: Uplink, now: float) -> list[uplink.Held]:
+    return list(iter(lambda: queue.take(now), None))
 
 
 def test_order_of_arrival_holds_across_audio_and_commands():
@@ -15,7 +19,7 @@ def test_order_of_arrival_holds_across_audio_and_commands():
     assert queue.hold_command(b"c1", 0.0)
     queue.hold_audio(b"a2", 0.0)
     assert queue.hold_command(b"c2", 0.0)
-    assert [(held.message, held.is_audio) for held in queue.release(0.1)] == [
+    assert [(held.message, held.is_audio) for held in taken(queue, 0.1)] == [
         (b"a1", True),
         (b"c1", False),
         (b"a2", True),
@@ -50,13 +54,28 @@ def test_commands_are_bounded_in_number():
     assert queue.hold_command(b"again", 100.0), "released, there is room"
 
 
+def test_what_could_not_be_sent_comes_first_again():
+    queue = Uplink()
+    queue.hold_audio(b"a1", 0.0)
+    assert queue.hold_command(b"c1", 0.0)
+    queue.hold_audio(b"a2", 0.0)
+    for _ in range(3):
+        held = queue.take(0.0)
+        assert held
+        queue.give_back(held)
+        rest = taken(queue, 0.0)
+        assert [held.message for held in rest] == [b"a1", b"c1", b"a2"]
+        for held in reversed(rest):
+            queue.give_back(held)
+
+
 def test_commands_are_bounded_in_bytes():
     queue = Uplink()
     big = bytes(uplink.MAX_COMMAND_BYTES // 2)
     assert queue.hold_command(big, 0.0)
     assert queue.hold_command(big, 0.0)
     assert not queue.hold_command(b"x", 0.0)
-    queue.release(0.0)
+    messages(queue, 0.0)
     assert queue.hold_command(big, 0.0)
 
 
