@@ -59,6 +59,10 @@ const sound = createSound({
       blocked
         ? notices.show("blocked", "The browser holds back the sound until you press a key or touch the page.", { lasting: true })
         : notices.clear("blocked"),
+    missing: (missing) =>
+      missing
+        ? notices.show("sound", "The sound did not load. Press a key or touch the page to try again.", { lasting: true, kind: "problem" })
+        : notices.clear("sound"),
   },
 });
 const voice = createVoice({

@@ -5,16 +5,21 @@ import { nowMs } from "./protocol.js";
 
 const PLAYED_EVERY_MS = 190;
 const BLOCKED_AFTER_MS = 400;
+// An answer sends 1.5 s ahead of what was played, in frames of 100 ms; beyond some answers of that nothing is owed.
+const MAX_WAITING = 100;
 const GESTURES = ["pointerdown", "keydown"];
 
 /**
  * `send(command)` gives playback reports to the server, false when it is not there: then they are owed until
- * `resumed`. Calls `on.sounding(generation|null)`, `on.heard(generation)` and `on.blocked(true|false)`.
+ * `resumed`. Calls `on.sounding(generation|null)`, `on.heard(generation)`, `on.blocked(true|false)` and
+ * `on.missing(true|false)`: whether the player could not be loaded. The next gesture or answer tries again.
  */
 export function createSound({ volume, send, on }) {
   let context = null;
   let player = null;
   let playerReady = null;
+  // What the player is to do once it is there, oldest first.
+  let waiting = [];
   let currentVolume = volume;
   // Frames of older answers are of no interest any more.
   let floor = 0;
@@ -30,35 +35,52 @@ export function createSound({ volume, send, on }) {
     if (context) return;
     context = new AudioContext({ latencyHint: "interactive" });
     context.onstatechange = showBlocked;
-    playerReady = createAudioPlayer(context, { volume: currentVolume, on: reports }).then((made) => {
-      player = made;
-      return made;
-    });
+    playerReady = createAudioPlayer(context, { volume: currentVolume, on: reports }).then(loaded, failed);
+    // Whoever needs it awaits it and learns of the failure; nobody may.
+    playerReady.catch(() => {});
+  }
+
+  function loaded(made) {
+    player = made;
+    on.missing(false);
+    for (const use of waiting.splice(0)) use(player);
+    return made;
+  }
+
+  function failed(error) {
+    context.close();
+    context = null;
+    playerReady = null;
+    on.missing(true);
+    throw error;
   }
 
   /** A context needs a moment to run; only one that still waits after it is held back. */
   function showBlocked() {
     clearTimeout(blockedTimer);
+    if (!context) return;
     if (context.state === "running") on.blocked(false);
-    else blockedTimer = setTimeout(() => on.blocked(context.state !== "running" && expected), BLOCKED_AFTER_MS);
+    else blockedTimer = setTimeout(() => context && on.blocked(context.state !== "running" && expected), BLOCKED_AFTER_MS);
   }
 
-  /** Browsers let a page sound only after a press of some key or button. */
+  /** Browsers let a page sound only after a press of some key or button. Rejects when the player does not load. */
   async function unlock() {
     open();
-    if (context.state !== "running") await context.resume();
-    await playerReady;
-    return context;
+    const opened = context;
+    await Promise.all([opened.state === "running" || opened.resume(), playerReady]);
+    return opened;
   }
 
-  for (const gesture of GESTURES) {
-    document.addEventListener(gesture, () => (!context || context.state !== "running") && unlock(), { capture: true });
+  function onGesture() {
+    if (context?.state !== "running") unlock().catch(() => {});
   }
 
+  for (const gesture of GESTURES) document.addEventListener(gesture, onGesture, { capture: true });
+
+  /** Now, or when the player is there. */
   function withPlayer(use) {
-    if (player) return use(player);
-    open();
-    return playerReady.then(use);
+    if (player) use(player);
+    else waiting = [...waiting, use].slice(-MAX_WAITING);
   }
 
   function answerOf(generation) {
@@ -125,8 +147,9 @@ export function createSound({ volume, send, on }) {
   /** False: the frame belongs to an answer that is over. */
   function play(generation, sampleRate, samples) {
     if (generation < floor) return false;
+    if (!answerOf(generation).receivedMs) open();
     answerOf(generation).receivedMs ||= nowMs();
-    withPlayer((ready) => ready.play(generation, sampleRate, samples));
+    withPlayer((ready) => generation >= floor && ready.play(generation, sampleRate, samples));
     expected = true;
     if (sounding === null) showBlocked();
     return true;
@@ -136,6 +159,10 @@ export function createSound({ volume, send, on }) {
   function end(generation) {
     if (generation < floor || answerOf(generation).ended) return;
     answerOf(generation).ended = true;
+    if (!answerOf(generation).receivedMs) {
+      on.heard(generation);
+      return;
+    }
     withPlayer((ready) => {
       if (ready.holds(generation)) ready.end(generation);
       else on.heard(generation);
@@ -163,6 +190,7 @@ export function createSound({ volume, send, on }) {
   function forget() {
     floor = 0;
     owed = [];
+    waiting = [];
     answers.clear();
     player?.reset();
     setSounding(null);
@@ -178,7 +206,10 @@ export function createSound({ volume, send, on }) {
     sounding: () => sounding,
     level: () => (player && sounding !== null ? player.level() : 0),
     counters: () => ({ ...counters }),
-    stream: () => withPlayer((ready) => ready.stream()),
+    stream: async () => {
+      open();
+      return (await playerReady).stream();
+    },
     context: () => context,
   };
 }

@@ -392,3 +392,47 @@ async def test_sound_that_the_browser_holds_back_is_explained(edge: Edge, open_p
     await page.click(".wordmark")
     await until(page, f"parley.counters.playedSamples === {len(pcm) // 2}")
     assert "holds back" not in await page.inner_text("#notices")
+
+
+# As when the server restarts at the first gesture: the player's file does not come, once or until told otherwise.
+PLAYER_MISSING = """
+  const add = AudioWorklet.prototype.addModule;
+  window.missing = true;
+  window.tries = 0;
+  AudioWorklet.prototype.addModule = function (url) {
+    if (!String(url).includes("player")) return add.call(this, url);
+    window.tries += 1;
+    if (!window.missing) return add.call(this, url);
+    return Promise.reject(new DOMException("Unable to load a worklet's module.", "AbortError"));
+  };
+"""
+
+
+async def test_a_player_that_did_not_load_is_tried_again_at_the_next_gesture(edge: Edge, open_page: OpenPage) -> None:
+    page = await open_page(script=PLAYER_MISSING)
+    server = await edge.ready_connection()
+    pcm = tone_24k(0.6)
+    await server.send(events.AudioStreamStart(generation=1, character="aria", sample_rate=24_000))
+    await server.audio(1, pcm, frame.Flags.LAST)
+    await until(page, "document.getElementById('notices').textContent.includes('The sound did not load')")
+    await until(page, "parley.listening.answers.length === 1")
+    assert await page.locator(".notice").count() == 1
+    # Each answer tries once, not each of its frames.
+    assert await page.evaluate("window.tries") == 1
+    await page.evaluate("window.missing = false")
+    await page.click(".wordmark")
+    await until(page, f"parley.counters.playedSamples === {len(pcm) // 2} && parley.listening.answers.length === 0")
+    assert await page.inner_text("#notices") == ""
+
+
+async def test_a_player_that_did_not_load_is_tried_again_with_the_next_answer(edge: Edge, open_page: OpenPage) -> None:
+    page = await open_page(script=PLAYER_MISSING)
+    server = await edge.ready_connection()
+    await page.click(".wordmark")
+    await until(page, "document.getElementById('notices').textContent.includes('The sound did not load')")
+    await page.evaluate("window.missing = false")
+    pcm = tone_24k(0.3)
+    await server.send(events.AudioStreamStart(generation=1, character="aria", sample_rate=24_000))
+    await server.audio(1, pcm, frame.Flags.LAST)
+    await until(page, f"parley.counters.playedSamples === {len(pcm) // 2}")
+    await until(page, "document.getElementById('notices').textContent === ''")
