@@ -77,8 +77,6 @@ class Link:
         self._opening = False
         self._greeted = asyncio.Event()
         """The present attachment's worker has said something."""
-        self._greeted_before = False
-        """Some worker has, so that the client knows its session."""
         self._present_at = 0.0
         """When `present` is due; 0 while it was not said for this attachment."""
         self._sequence = 0
@@ -260,7 +258,6 @@ class Link:
             self._downlink.detach()
             log.warning("a worker took the session and says nothing", subject=self._subject, worker=self.wid)
             return False
-        self._greeted_before = True
         await self._release()
         return True
 
@@ -290,10 +287,13 @@ class Link:
     async def _seek_worker(self, ask: Ask) -> None:
         """Find a worker for this connection's session, again and again for a while."""
         assert self._request is not None
-        request = msgspec.structs.replace(self._request, epoch=self.epoch, last_sequence=self._downlink.last_sequence)
-        if self._greeted_before:
-            # The settings of hello may have been changed since.
-            request = msgspec.structs.replace(request, resume=True, settings=SettingsPatch())
+        request = msgspec.structs.replace(
+            self._request,
+            resume=True,
+            epoch=self.epoch,
+            last_sequence=self._downlink.last_sequence,
+            settings=SettingsPatch(),  # those of hello may have been changed since
+        )
         started = self._clock()
         delay = FIRST_RETRY_SECONDS
         try:

@@ -77,7 +77,7 @@ class Socket:
             self.incoming.put_nowait(message)
         self.sent: list[Any] = []
         """Without `ready`."""
-        self.greeted: list[Any] = []
+        self.ready = asyncio.Event()
         self.code: int | None = None
         self.writable = asyncio.Event()
         self.writable.set()
@@ -92,7 +92,10 @@ class Socket:
     async def send_text(self, text: str) -> None:
         await self.writable.wait()
         event = events.decode(text)
-        (self.greeted if isinstance(event, events.Ready) else self.sent).append(event)
+        if isinstance(event, events.Ready):
+            self.ready.set()
+        else:
+            self.sent.append(event)
 
     async def send_bytes(self, data: bytes) -> None:
         await self.writable.wait()

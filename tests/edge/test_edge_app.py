@@ -1,5 +1,6 @@
 """The doorkeeper's decisions, without a network."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ from starlette.datastructures import Headers
 from services.contracts import subjects
 from services.contracts.assignment import Beat
 from services.contracts.errors import Code
+from services.edge import app
 from services.edge.app import Edge
 from services.edge.config import EdgeConfiguration
 
@@ -69,6 +71,43 @@ async def test_words_lost_at_this_edge_end_only_that_connection(edge: Edge):
     lost: Any = SlowConsumerError(subject=subjects.downlink(hit.sid), reply="", sid=1, sub=None)  # type: ignore[arg-type]
     await edge.bus._failed(lost)
     assert (hit.ended, other.ended, before_hello.ended) == (True, False, False)
+
+
+async def test_connections_are_looked_after_one_by_one(edge: Edge, monkeypatch: pytest.MonkeyPatch):
+    """A fault with one ends that one; the others are checked, and their workers told that they are there."""
+    monkeypatch.setattr(app, "CHECK_SECONDS", 0)
+    told, ended = asyncio.Event(), asyncio.Event()
+
+    class Talking:
+        sid = ""
+        downlink = SimpleNamespace(bytes=0)
+        said: list[str]
+
+        def __init__(self, fault: Exception | None = None) -> None:
+            self.fault = fault
+            self.said = []
+
+        def check(self, now: float) -> None:
+            self.said.append("check")
+
+        async def present(self, now: float) -> None:
+            if self.fault:
+                raise self.fault
+            self.said.append("present")
+            told.set()
+
+        def finish(self, code: Code) -> None:
+            self.said.append(code)
+            edge.connections.discard(self)  # type: ignore[arg-type]
+            ended.set()
+
+    well, ill = Talking(), Talking(ZeroDivisionError("ours"))
+    edge.connections |= {ill, well}  # type: ignore[arg-type]
+    checking = asyncio.create_task(edge._check())
+    await asyncio.wait_for(asyncio.gather(told.wait(), ended.wait()), 5)
+    checking.cancel()
+    assert well.said[:2] == ["check", "present"]
+    assert ill.said == ["check", Code.INTERNAL_ERROR]
 
 
 async def test_a_beat_that_is_none_is_ignored(edge: Edge):

@@ -122,7 +122,7 @@ async def test_what_is_said_while_the_held_is_sent_follows_it():
     await turns()
     bus.publish_error = None
     talking.link.bus_returned()
-    while len(bus.published) < 3:
+    for _ in range(10):
         await asyncio.sleep(0)
         await talking.link.send_command(b"{}")
     await talking.link.send_command(b'{"type":"cancel"}')
@@ -182,6 +182,44 @@ async def test_a_session_is_sought_on_when_its_new_worker_says_nothing(monkeypat
     await asyncio.wait_for(seeking, 5)
     assert [asked.epoch for asked in bus.requests] == [0, 1, 2]
     assert [said for said in bus.said() if said[0] is Kind.JSON] == [(Kind.JSON, 3, b'{"type":"interrupt"}')]
+    socket.incoming.put_nowait(GONE)
+    await running
+
+
+async def test_seeking_ends_when_there_is_no_time_for_another_look(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(link, "GREETING_SECONDS", 0.01)
+    socket, bus = Socket(HELLO), Bus(OK, *(Attached(status="ok", wid=f"w{epoch}", epoch=epoch) for epoch in (2, 3)))
+    talking, clock, roster = made(socket, bus)
+    running = asyncio.create_task(talking.run())
+    await turns()
+    bus.greets = False
+    roster.heard(Beat(wid="w", slots=1, active=1, leaving=True), clock.now)
+    talking.check(clock.now)
+    await turns()
+    clock.now += link.REATTACH_SECONDS
+    await asyncio.wait_for(running, 5)
+    assert [event.code for event in socket.sent] == [Code.WORKER_LOST, Code.NO_WORKER]
+    assert len(bus.requests) == 2
+
+
+async def test_a_worker_lost_before_its_greeting_is_noticed_once(monkeypatch: pytest.MonkeyPatch):
+    """By whoever waits for the greeting: two searches for one session would take it from each other."""
+    monkeypatch.setattr(link, "GREETING_SECONDS", 0.05)
+    socket, bus = Socket(HELLO), Bus(OK, Attached(status="ok", wid="w2", epoch=2))
+    bus.greets = False
+    talking, clock, roster = made(socket, bus)
+    running = asyncio.create_task(talking.run())
+    await turns()
+    roster.heard(Beat(wid="w", slots=1, active=1, leaving=True), clock.now)
+    talking.check(clock.now)
+    talking.link.bus_returned()
+    await turns()
+    assert [asked.epoch for asked in bus.requests] == [0]
+    assert socket.sent == []
+    bus.greets = True
+    async with asyncio.timeout(5):
+        await socket.ready.wait()
+    assert [asked.epoch for asked in bus.requests] == [0, 1]
     socket.incoming.put_nowait(GONE)
     await running
 
