@@ -28,12 +28,12 @@ FLAGS = (
 )
 
 # Keeps what the player's graph renders, at 16 kHz, and every state the page shows.
-RECORD = """() => {
+RECORD = """async () => {
   const context = new AudioContext({ sampleRate: 16000 });
   const tap = context.createScriptProcessor(4096, 1, 1);
   const chunks = [];
   tap.onaudioprocess = (event) => chunks.push(Int16Array.from(event.inputBuffer.getChannelData(0), (x) => x * 32767));
-  context.createMediaStreamSource(parley.playedStream()).connect(tap);
+  context.createMediaStreamSource(await parley.playedStream()).connect(tap);
   tap.connect(context.destination);
   const states = [document.body.dataset.state];
   new MutationObserver(() => {
