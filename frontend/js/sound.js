@@ -5,7 +5,7 @@ import { nowMs } from "./protocol.js";
 
 const PLAYED_EVERY_MS = 190;
 const BLOCKED_AFTER_MS = 400;
-// An answer sends 1.5 s ahead of what was played, in frames of 100 ms; beyond some answers of that nothing is owed.
+// The server sends 1.5 s ahead of what was played, in frames of 100 ms: this is several answers' worth.
 const MAX_WAITING = 100;
 const GESTURES = ["pointerdown", "keydown"];
 
@@ -43,7 +43,7 @@ export function createSound({ volume, send, on }) {
   function loaded(made) {
     player = made;
     on.missing(false);
-    for (const use of waiting.splice(0)) use(player);
+    for (const { use } of waiting.splice(0)) use(player);
     return made;
   }
 
@@ -77,10 +77,10 @@ export function createSound({ volume, send, on }) {
 
   for (const gesture of GESTURES) document.addEventListener(gesture, onGesture, { capture: true });
 
-  /** Now, or when the player is there. */
-  function withPlayer(use) {
+  /** Now, or when the player is there, unless the answer has been flushed by then. */
+  function withPlayer(generation, use) {
     if (player) use(player);
-    else waiting = [...waiting, use].slice(-MAX_WAITING);
+    else waiting = [...waiting, { generation, use }].slice(-MAX_WAITING);
   }
 
   function answerOf(generation) {
@@ -149,7 +149,7 @@ export function createSound({ volume, send, on }) {
     if (generation < floor) return false;
     if (!answerOf(generation).receivedMs) open();
     answerOf(generation).receivedMs ||= nowMs();
-    withPlayer((ready) => generation >= floor && ready.play(generation, sampleRate, samples));
+    withPlayer(generation, (ready) => ready.play(generation, sampleRate, samples));
     expected = true;
     if (sounding === null) showBlocked();
     return true;
@@ -163,7 +163,7 @@ export function createSound({ volume, send, on }) {
       on.heard(generation);
       return;
     }
-    withPlayer((ready) => {
+    withPlayer(generation, (ready) => {
       if (ready.holds(generation)) ready.end(generation);
       else on.heard(generation);
     });
@@ -172,6 +172,7 @@ export function createSound({ volume, send, on }) {
   /** Silences every answer older than `generation`; resolves when what was heard of them has been told. */
   async function flush(generation) {
     floor = Math.max(floor, generation);
+    waiting = waiting.filter((each) => each.generation >= generation);
     await player?.flush(generation);
   }
 

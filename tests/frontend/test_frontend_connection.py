@@ -436,3 +436,20 @@ async def test_a_player_that_did_not_load_is_tried_again_with_the_next_answer(ed
     await server.audio(1, pcm, frame.Flags.LAST)
     await until(page, f"parley.counters.playedSamples === {len(pcm) // 2}")
     await until(page, "document.getElementById('notices').textContent === ''")
+
+
+async def test_an_answer_that_ended_before_the_player_was_loaded_is_not_heard(edge: Edge, open_page: OpenPage) -> None:
+    page = await open_page(script=PLAYER_MISSING)
+    server = await edge.ready_connection()
+    await server.send(events.AudioStreamStart(generation=1, character="aria", sample_rate=24_000))
+    await server.audio(1, tone_24k(0.6), frame.Flags.LAST)
+    await until(page, "document.getElementById('notices').textContent.includes('The sound did not load')")
+    await server.ready(resumed=True, complete=False, epoch=2, generation=1)
+    await until(page, "parley.connection.epoch === 2 && parley.listening.answers.length === 0")
+    await page.evaluate("window.missing = false")
+    await page.click(".wordmark")
+    pcm = tone_24k(0.3)
+    await server.send(events.AudioStreamStart(generation=2, character="aria", sample_rate=24_000))
+    await server.audio(2, pcm, frame.Flags.LAST)
+    await until(page, "parley.counters.answersHeard === 1")
+    assert await page.evaluate("parley.counters.playedSamples") == len(pcm) // 2
