@@ -6,6 +6,7 @@ import { createComposer } from "./composer.js";
 import { microphoneObstacle } from "./audio-capture.js";
 import { exposeForInspection, saveAsFile } from "./inspect.js";
 import { createCard, createNotices, createSourceBanner } from "./notices.js";
+import { createPending } from "./pending.js";
 import { startPresence } from "./presence.js";
 import { FLAG_FLUSH, FLAG_LAST, nowMs } from "./protocol.js";
 import { bindTheme, createSettingsPanel, loadPreferences } from "./settings.js";
@@ -21,6 +22,7 @@ const $ = (id) => document.getElementById(id);
 const preferences = loadPreferences();
 const cast = createCast();
 const latencies = createLatencies();
+const pending = createPending();
 const notices = createNotices($("notices"));
 const card = createCard({ card: $("card"), title: $("cardTitle"), text: $("cardText"), action: $("cardAction") });
 const banner = createSourceBanner({ banner: $("sourceBanner"), text: $("sourceText"), dismiss: $("sourceDismiss") });
@@ -47,7 +49,7 @@ const connection = createConnection({
   url: new URL("v1/conversation", location.href.replace(/^http/, "ws")).href,
   client: "parley-page/1",
   settings: () => preferences.get("settings"),
-  on: { event: onEvent, audio: onAudio, ready: onReady, status: onStatus },
+  on: { event: onEvent, audio: onAudio, ready: onReady, caughtUp: onCaughtUp, status: onStatus },
 });
 const sound = createSound({
   volume: preferences.get("volume"),
@@ -94,6 +96,7 @@ const presence = startPresence($("presence"), () => ({
 // What the server says.
 
 function onReady(event, fresh) {
+  pending.ready(event, fresh);
   server = "idle";
   session = { id: event.session_id, settings: event.settings, source: event.answer_source };
   generation = event.generation;
@@ -113,6 +116,10 @@ function onReady(event, fresh) {
   voice.dispatch({ type: "connected", fresh: fresh || !event.complete });
   if (interruptOwed) interruptOwed = !connection.sendCommand({ type: "interrupt" });
   render();
+}
+
+function onCaughtUp() {
+  for (const command of pending.sendAgain()) connection.sendCommand(command);
 }
 
 function showHistory(history) {
@@ -177,6 +184,7 @@ const HANDLERS = {
 };
 
 function onEvent(event) {
+  pending.take(event);
   HANDLERS[event.type]?.(event);
   render();
 }
@@ -246,6 +254,8 @@ function explainWaiting(status) {
 }
 
 function explainStopped({ code }) {
+  // Elsewhere or later the conversation may have gone on without them.
+  pending.dropAll();
   notices.clear("connection");
   const onAction = code === "unsupported_protocol" ? () => location.reload() : reconnect;
   card.show({ ...STOPPED[code], onAction });
@@ -270,17 +280,20 @@ async function interrupt() {
     interruptOwed = !connection.sendCommand({ type: "interrupt" });
     voice.dispatch({ type: "flushed", generation: next });
   } else if (server === "thinking" || server === "user_speaking") {
+    pending.dropAll();
     connection.sendCommand({ type: "cancel" });
   }
   render();
 }
 
 function sendMessage(text) {
-  if (!connection.sendCommand({ type: "user_message", text, at_ms: nowMs() })) {
+  const command = { type: "user_message", text, at_ms: nowMs() };
+  if (!connection.sendCommand(command)) {
     reconnect();
     notices.show("unsent", "Not connected just now; your message is kept here.");
     return false;
   }
+  pending.sent(command);
   chat.userTyped(text);
   render();
   return true;
@@ -300,6 +313,7 @@ $("resetButton").addEventListener("click", ({ target }) => {
   target.dataset.sure = sure ? "" : "yes";
   target.textContent = sure ? "Start over" : "Forget everything?";
   if (!sure) return;
+  pending.dropAll();
   connection.sendCommand({ type: "reset" });
   $("settings").close();
 });

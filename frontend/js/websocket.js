@@ -27,6 +27,7 @@ const FORGETTING_CODES = new Set(["session_unknown", "token_invalid"]);
  *   on.event(event)              each JSON event but those of the connection itself
  *   on.audio(header, samples)    each answer frame, samples as Int16Array
  *   on.ready(event, fresh)       the session can be used; fresh: it is not the one from before
+ *   on.caughtUp()                everything that a resumed session sends again has come
  *   on.status({phase, code, retryAt, attempt})
  * where phase is connecting, ready, waiting (until retryAt, performance.now() ms) or stopped.
  */
@@ -43,6 +44,7 @@ export function createConnection({ url, client, settings, on, storage = sessionS
   let pongTimer = 0;
   let readyTimer = 0;
   let moving = false;
+  let caughtUpAt = 0;
   let uplinkSequence = 0;
   let lastError = null;
   let resuming = false;
@@ -109,12 +111,18 @@ export function createConnection({ url, client, settings, on, storage = sessionS
     }
     if (event.type === "pong") {
       counters.roundTripMs = nowMs() - event.at_ms;
+      // Without a number it is the edge that answers, while it looks for a worker, and not the session.
+      if (caughtUpAt && event.at_ms >= caughtUpAt && event.sequence > 0) {
+        caughtUpAt = 0;
+        on.caughtUp();
+      }
       return;
     }
     if (alreadySeen(event.sequence)) return;
     if (event.type === "error") lastError = event;
     if (event.code === "worker_lost") {
       moving = true;
+      caughtUpAt = 0;
       expectMessage();
     }
     on.event(event);
@@ -137,6 +145,10 @@ export function createConnection({ url, client, settings, on, storage = sessionS
     schedulePing();
     setPhase("ready");
     on.ready(event, fresh);
+    if (fresh) return;
+    // Messages keep their order: what the session sends again is all there when this comes back.
+    caughtUpAt = nowMs();
+    sendCommand({ type: "ping", at_ms: caughtUpAt });
   }
 
   function schedulePing() {
@@ -163,6 +175,7 @@ export function createConnection({ url, client, settings, on, storage = sessionS
   function closed(closeCode) {
     socket = null;
     moving = false;
+    caughtUpAt = 0;
     for (const timer of [pingTimer, pongTimer, readyTimer]) clearTimeout(timer);
     pongTimer = 0;
     const code = CLOSE_CODES[closeCode] ?? (phase === "ready" ? "" : (lastError?.code ?? ""));
