@@ -34,7 +34,7 @@ async def converse(url: str, say: str | None, text: str | None, answer: bytearra
             for number in itertools.count(1):
                 await asyncio.sleep(start + number * 0.02 - time.monotonic())
                 frame = pcm[number * 640 - 640 : number * 640].ljust(640, b"\0")
-                await socket.send(HEADER.pack(1, 1, 0, epoch, 0, number, time.time_ns() // 1000) + frame)
+                await socket.send(HEADER.pack(1, 1, 0, epoch, 0, number, time.time_ns() // 1000 - 20_000) + frame)
 
         async def play(generation):
             """As a loudspeaker: acknowledges the answer at the pace at which it would be heard."""
