@@ -30,6 +30,8 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int
     open_text: str = ""
     """What the user has said and was not answered."""
+    closed: bool = False
+    """The session ended with it: the worker that wrote it said nothing afterwards."""
 
 
 _decoder = msgspec.json.Decoder(Checkpoint)

@@ -85,8 +85,9 @@ class Session:
             generation=restored.generation if restored else 0,
             number=restored.number if restored else 0,
         )
+        self._closed = False
         self._owed = restored.open_text if restored else ""
-        self._lost_some = restored is not None
+        self._lost_some = restored is not None and not (restored.closed and not restored.open_text)
         """The worker before this one may have said things that nobody can say again."""
         self._source = self._choose_source()
         self._listener = Listener(
@@ -375,7 +376,8 @@ class Session:
     # --- The end -----------------------------------------------------------------------------------------------
 
     def close(self, code: Code | None) -> None:
-        """Ends all work; with a code the client is told why and disconnected."""
+        """Ends all work for good; with a code the client is told why and disconnected."""
+        self._closed = True
         self._wake_at(None)
         self._listener.drop()
         self._speaker.stop(self._state.generation + 1)
@@ -396,6 +398,7 @@ class Session:
             epoch=self._outbox.epoch,
             sequence=self._outbox.sequence,
             open_text=open_text(state),
+            closed=self._closed,
         )
 
 

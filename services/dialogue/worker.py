@@ -225,23 +225,24 @@ class Worker:
 
     async def _release(self, held: _Held, code: Code | None) -> None:
         """The session ends here; its checkpoint stays for whoever resumes it."""
+        held.session.close(code)
         held.session.checkpoint()
-        await self._let_go(held, code)
+        await self._let_go(held)
         log.info("session closed", session=held.session.sid, reason=code or "client stayed away")
 
     async def _give_up(self, held: _Held) -> None:
         """The session is another worker's: nothing of what this one knows of it may be written or said."""
         self._tools.checkpoints.release(held.session.sid)
-        await self._let_go(held, None)
+        held.session.close(None)
+        await self._let_go(held)
         log.warning("session is another worker's now", session=held.session.sid)
 
-    async def _let_go(self, held: _Held, code: Code | None) -> None:
+    async def _let_go(self, held: _Held) -> None:
         if self._held.get(held.session.sid) is not held:
             return
         del self._held[held.session.sid]
         self._claimed -= 1
         metrics.SESSIONS.set(len(self._held))
-        held.session.close(code)
         await held.unsubscribe()
         await self._offer()
 
@@ -258,11 +259,10 @@ class Worker:
         remaining = list(self._held.values())
         for held in remaining:
             await held.unsubscribe()
+            held.session.close(None)
             held.session.checkpoint()
         await self._tools.checkpoints.flush(1.0)
         await self._publish_beat(leaving=True)
-        for held in remaining:
-            held.session.close(None)
         for task in self._tasks:
             task.cancel()
         with contextlib.suppress(Exception):

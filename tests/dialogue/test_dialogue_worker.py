@@ -226,6 +226,21 @@ class TestReconnection:
                 assert not ready.complete
                 assert (await one.hear("three")).number == 3
 
+    async def test_a_handover_in_order_loses_nothing_for_a_client_that_has_seen_all(self, nats_url):
+        async with browser(nats_url) as one:
+            async with running_worker(nats_url):
+                await one.attach()
+                await one.hear("remember me")
+                await one.send(commands.Ping(at_ms=1))
+                await one.until(events.Pong)
+            async with running_worker(nats_url):
+                await one.attach(resume=True, last_sequence=one.seen)
+                ready = await one.until(events.Ready)
+                while not ready.resumed:
+                    ready = await one.until(events.Ready)
+                assert ready.complete
+                assert (await one.hear("two")).number == 2
+
     async def test_an_answer_that_a_worker_still_owed_is_given_by_the_next(self, nats_url):
         async with browser(nats_url) as one:
             async with running_worker(nats_url) as worker:
