@@ -3,6 +3,7 @@
 `decode` is the only way in: what it returns is complete and within limits.
 """
 
+import unicodedata
 from typing import Annotated
 
 import msgspec
@@ -142,7 +143,7 @@ def decode(message: bytes | str) -> AnyCommand:
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise CommandError(Code.MALFORMED_JSON, f"That message is not JSON: {error}.") from error
     if isinstance(command, UserMessage):
-        if not command.text.strip():
+        if all(unicodedata.category(character)[0] in "CZ" for character in command.text):
             raise CommandError(Code.TEXT_EMPTY, "A message needs at least one visible character.")
         if len(command.text) > MAX_TEXT_CHARS:
             raise CommandError(

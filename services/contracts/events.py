@@ -40,11 +40,13 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     spoken: bool = False
     """The user's part was spoken, not typed."""
     cut: bool = False
-    """The answer was interrupted; `assistant` ends where the listener stopped hearing."""
+    """The answer was interrupted, and `assistant` ends where the listener stopped hearing; or its writing broke off."""
     at: float = 0.0
     """Seconds since 1970 when the user's part was complete."""
     first_audio_ms: float | None = None
     """End of the user's speech to the first sample played, as the listener felt it."""
+    parts: list[Part] = []
+    """Where that time went; they sum to it."""
 
 
 class Ready(Event, tag="ready", frozen=True, kw_only=True):

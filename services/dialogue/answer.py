@@ -10,6 +10,7 @@ from enum import Enum, auto
 
 from services.contracts.audio import DOWNLINK
 from services.contracts.characters import Character
+from services.contracts.moments import Part
 from services.dialogue.ledger import Ledger
 from services.dialogue.sentences import Cutter, Piece, feed, finish
 from services.dialogue.speakable import heard, speakable
@@ -63,6 +64,8 @@ class Answer:
     """All that was written so far."""
     cutter: Cutter = field(default_factory=Cutter)
     writing: bool = True
+    broken: bool = False
+    """Its writing failed: what there is of it is not the whole."""
     slots: tuple[Slot, ...] = ()
     audible: bool = False
     """The listener has been told that audio comes."""
@@ -73,6 +76,8 @@ class Answer:
     played: int = 0
     """Samples that the listener has heard."""
     first_audio_ms: float | None = None
+    parts: tuple[Part, ...] = ()
+    """Where that time went."""
 
 
 def written(answer: Answer, text: str) -> Answer:
@@ -81,9 +86,9 @@ def written(answer: Answer, text: str) -> Answer:
     return replace(answer, cutter=cutter, text=answer.text + text, slots=answer.slots + _slots(pieces))
 
 
-def complete(answer: Answer) -> Answer:
+def complete(answer: Answer, broken: bool = False) -> Answer:
     """The last token has come."""
-    return replace(answer, writing=False, slots=answer.slots + _slots(finish(answer.cutter)))
+    return replace(answer, writing=False, broken=broken, slots=answer.slots + _slots(finish(answer.cutter)))
 
 
 def _slots(pieces: Sequence[Piece]) -> tuple[Slot, ...]:

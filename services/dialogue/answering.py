@@ -3,6 +3,7 @@
 Pure, as all of it; called by `machine`.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal
 
@@ -17,8 +18,9 @@ from services.dialogue import endpointing, inputs, ledger
 from services.dialogue.actions import Action
 from services.dialogue.answer import Answer, SlotState
 from services.dialogue.cast import speakers
-from services.dialogue.conversation import MAX_TURN_CHARS, Conversation, Step
+from services.dialogue.conversation import MAX_TURN_CHARS, Conversation, Step, Utterance
 from services.dialogue.endpointing import Phase
+from services.dialogue.ledger import Ledger
 
 OfAnswer = (
     inputs.Token
@@ -51,7 +53,7 @@ def take(state: Conversation, answer: Answer, event: OfAnswer) -> Step:
             actions.append(do.Send(out.TextStreamStop(generation=answer.generation, reason="complete")))
             actions += _skips(answer, grown)
         case inputs.AnswerFailed():
-            grown = answers.complete(answer)
+            grown = answers.complete(answer, broken=True)
             actions.append(do.Send(out.error(event.code, event.message)))
             if answer.text:
                 actions.append(do.Send(out.TextStreamStop(generation=answer.generation, reason="failed")))
@@ -127,10 +129,18 @@ def _turn_is_complete(state: Conversation) -> bool:
 
 def _begin(state: Conversation, at: float) -> Step:
     """What the user said is complete: have it answered, if it was anything."""
-    user = " ".join(one.text for one in state.turn if one.text)[-MAX_TURN_CHARS:]
+    turn, kept = state.turn, list[Action]()
+    if any(not one.spoken for one in turn):
+        apart = [one for one in turn if one.spoken and one.number <= state.severed]
+        turn = tuple(one for one in turn if one not in apart)
+        state, kept = _keep(state, _words(apart), at)
+    user = _words(turn)
     state = replace(state, turn=())
     if not user:
-        return state, []
+        return state, kept
+    times = state.ledger
+    if times.spoken and not any(one.spoken for one in turn):
+        times = Ledger().stamp(Moment.TURN_ENDED, at).stamp(Moment.TRANSCRIBED, at)
     generation = state.generation + 1
     character = speakers(state.cast)[0]
     answer = Answer(
@@ -139,10 +149,25 @@ def _begin(state: Conversation, at: float) -> Step:
         character=character,
         user=user,
         at=at,
-        ledger=state.ledger.stamp(Moment.ASKED, at),
+        ledger=times.stamp(Moment.ASKED, at),
     )
     state = replace(state, answer=answer, generation=generation, number=answer.number, voice_failed=False)
-    return state, [do.Ask(generation, user, character), do.Checkpoint()]
+    return state, [*kept, do.Ask(generation, user, character), do.Checkpoint()]
+
+
+def _words(turn: Iterable[Utterance]) -> str:
+    return " ".join(one.text for one in turn if one.text)[-MAX_TURN_CHARS:]
+
+
+def _keep(state: Conversation, user: str, at: float) -> Step:
+    """Words that a lost connection cut off: they were said, and what was typed is answered in their place."""
+    if not user:
+        return state, []
+    generation, number = state.generation + 1, state.number + 1
+    character = speakers(state.cast)[0]
+    turn = out.Turn(number=number, user=user, assistant="", character=character.id, spoken=True, cut=True, at=at)
+    state = replace(state, generation=generation, number=number, memory=state.memory.commit(turn))
+    return state, [do.Send(out.TurnCommitted(generation=generation, turn=turn))]
 
 
 def interrupt(state: Conversation) -> Step:
@@ -179,12 +204,13 @@ def _commit(state: Conversation, answer: Answer, cut: bool) -> Step:
         assistant=answers.heard_text(answer).rstrip(),
         character=answer.character.id,
         spoken=answer.ledger.spoken,
-        cut=cut,
+        cut=cut or (answer.broken and bool(answer.text)),
         at=answer.at,
         first_audio_ms=answer.first_audio_ms,
+        parts=list(answer.parts),
     )
     state = replace(state, answer=None, memory=state.memory.commit(turn))
-    outcome = "interrupted" if cut else "answered" if turn.assistant else "failed"
+    outcome = "interrupted" if cut else "answered" if turn.assistant and not answer.broken else "failed"
     committed = do.Send(out.TurnCommitted(generation=answer.generation, turn=turn))
     return state, [committed, do.TurnOver(outcome), do.Checkpoint()]
 
@@ -198,5 +224,5 @@ def playback_started(state: Conversation, command: commands.PlaybackStarted) -> 
     metrics = out.TurnMetrics(
         turn=answer.number, generation=answer.generation, total_ms=total, spoken=answer.ledger.spoken, parts=parts
     )
-    measured = replace(answer, first_audio_ms=total)
+    measured = replace(answer, first_audio_ms=total, parts=tuple(parts))
     return replace(state, answer=measured), [do.Send(metrics), do.Measure(metrics)]

@@ -45,6 +45,8 @@ class Conversation:
     """What the user has said and has no answer yet."""
     utterances: int = 0
     """Utterances so far, for their numbers."""
+    severed: int = 0
+    """Speech up to this utterance came over a connection that was lost: it is kept apart from what is typed."""
     ledger: Ledger = Ledger()
     """Of the turn being said."""
     speech_start_ms: float = 0.0

@@ -145,8 +145,11 @@ class OpenAISource:
         finally:
             await stream.close()
         if rest := finish(thoughts):
+            answered = True
             yield rest
-        elif not answered:
+        if answered and not reason:
+            raise LanguageFailed(f"{self._who(request.model)} broke off its answer without saying why.")
+        if not answered:
             why = "it spent all its tokens on thinking" if reason == "length" else reason or "no reason given"
             raise LanguageFailed(f"{self._who(request.model)} answered with nothing ({why}).")
 

@@ -60,13 +60,15 @@ def _take(state: Conversation, event: Event) -> Step:
         case inputs.Restored():
             return _typed(state, event.user, at_ms=0, at=event.at)
         case inputs.ConnectionLost():
-            ear, decisions = endpointing.finish(state.ear, event.at)
-            return _decided(replace(state, ear=ear), decisions, event.at)
+            return _severed(state, event.at)
         case inputs.ConnectionBack():
-            if event.fresh:
-                state, actions = answering.interrupt(replace(state, listening=False))
-                return state, [do.ForgetVoice(), *actions]
-            return replace(state, progress_at=event.at), [do.ForgetVoice()]
+            # The loss of the connection before may never have been told: nobody could while NATS was away.
+            state, actions = _severed(state, event.at)
+            actions.append(do.ForgetVoice())
+            if not event.fresh:
+                return replace(state, progress_at=event.at), actions
+            state, more = answering.interrupt(replace(state, listening=False))
+            return state, actions + more
         case inputs.Woken():
             return _woken(state, event.at)
         case inputs.VoiceStarted():
@@ -150,6 +152,17 @@ def _woken(state: Conversation, at: float) -> Step:
         state, more = answering.interrupt(state)
         actions += more
     return state, actions
+
+
+def _severed(state: Conversation, at: float) -> Step:
+    """No more of the speech comes: its words stand as they are, and what is typed later is not joined to them."""
+    if state.ear.phase is Phase.ONSET:
+        state = replace(state, ear=endpointing.QUIET)
+    times = state.ledger
+    typed = any(not one.spoken for one in state.turn)
+    ear, decisions = endpointing.finish(state.ear, at)
+    state, actions = _decided(replace(state, ear=ear), decisions, at)
+    return replace(state, severed=state.utterances, ledger=times if typed else state.ledger), actions
 
 
 def _decided(state: Conversation, decisions: list[endpointing.Decision], at: float) -> Step:

@@ -77,6 +77,7 @@ def test_the_table_above_has_every_command():
         ('{"type":"user_message","text":5}', Code.INVALID_COMMAND),
         ('{"type":"user_message","text":""}', Code.TEXT_EMPTY),
         ('{"type":"user_message","text":" \\n\\t"}', Code.TEXT_EMPTY),
+        ('{"type":"user_message","text":"\\u200b\\u200d \\ufeff\\u00a0"}', Code.TEXT_EMPTY),
         (json.dumps({"type": "user_message", "text": "x" * (MAX_TEXT_CHARS + 1)}), Code.TEXT_TOO_LONG),
         (json.dumps({"type": "user_message", "text": "x" * 100_000}), Code.MESSAGE_TOO_LARGE),
         ('{"type":"user_message","text":"x","at_ms":-1}', Code.INVALID_COMMAND),

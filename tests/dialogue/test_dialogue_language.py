@@ -283,7 +283,7 @@ async def test_chunks_without_choices_are_passed_over() -> None:
         await exchange.raw('data: {"usage": {}}\n\n')
         await exchange.raw('data: {"choices": [{"index": 0}]}\n\n')
         await exchange.say(role="assistant")
-        await exchange.say("Hi")
+        await exchange.say("Hi", finish="stop")
         await exchange.end()
 
     async with serving(script) as server, asking(server.url) as source:
@@ -311,7 +311,7 @@ async def test_a_model_that_thinks_is_alive() -> None:
         await exchange.begin()
         await exchange.say(reasoning_content="hm")
         await asyncio.sleep(0.6)  # it thinks for longer than its first token may take
-        await exchange.say("Done")
+        await exchange.say("Done", finish="stop")
         await exchange.end()
 
     async with serving(script) as server, asking(server.url, first_token_seconds=0.5) as source:
@@ -545,6 +545,7 @@ async def after_a_token(exchange: Exchange, then: Callable[[Exchange], Awaitable
     ("then", "says"),
     [
         (drops, "cannot be reached"),
+        (lambda exchange: exchange.end(), "broke off its answer"),
         (lambda exchange: exchange.raw("data: {oops\n\n"), "not a stream"),
         (lambda exchange: exchange.raw('data: {"error": {"message": "out of memory"}}\n\n'), "out of memory."),
     ],

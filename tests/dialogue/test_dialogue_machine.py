@@ -476,6 +476,12 @@ class TestFailures:
         talk.give(inputs.AnswerFailed(at=talk.now, generation=1, code=Code.LANGUAGE_FAILED, message="broke"))
         assert [one.text for one in talk.of(do.Synthesise)] == ["It is nice to meet"]
         assert [event.reason for event in talk.events(events.TextStreamStop)] == ["failed"]
+        talk.chunk(0)
+        talk.spoken(0)
+        talk.drained(1.0)
+        talk.played(1.0)
+        assert talk.history == [("hello", "It is nice to meet", True)]
+        assert [over.outcome for over in talk.of(do.TurnOver)] == ["failed"]
 
     def test_an_answer_with_nothing_to_say_aloud_is_read(self):
         talk = Talk()
@@ -524,6 +530,93 @@ class TestConnection:
         talk.voice()
         talk.wait(1)
         talk.give(inputs.ConnectionLost(at=talk.now))
+        talk.transcript(1, "hello")
+        assert [ask.user for ask in talk.of(do.Ask)] == ["hello"]
+
+    def test_words_cut_off_by_a_loss_are_not_joined_to_what_is_typed_later(self):
+        talk = Talk()
+        talk.listen()
+        talk.voice()
+        talk.wait(1)
+        talk.give(inputs.ConnectionLost(at=talk.now))
+        talk.transcript(1, "the uh")
+        talk.token("Yes?")
+        talk.give(inputs.ConnectionBack(at=talk.now, fresh=False))
+        talk.type_in("hello")
+        assert [ask.user for ask in talk.of(do.Ask)] == ["the uh", "hello"]
+        talk.answer("Hi.")
+        talk.played(2.0)
+        assert talk.history == [("the uh", "", True), ("hello", "Hi.", False)]
+        assert [turn.spoken for turn in talk.state.memory.turns] == [True, False]
+        assert [event.generation for event in talk.events(events.TurnCommitted)] == [3, 4]
+
+    def test_nor_when_their_transcript_comes_after_it(self):
+        talk = Talk()
+        talk.listen()
+        talk.voice()
+        talk.wait(1)
+        talk.give(inputs.ConnectionLost(at=talk.now))
+        talk.give(inputs.ConnectionBack(at=talk.now, fresh=False))
+        talk.type_in("hello")
+        talk.transcript(1, "the uh")
+        assert [ask.user for ask in talk.of(do.Ask)] == ["hello"]
+        assert talk.history == [("the uh", "", True)]
+
+    def test_nor_to_what_was_typed_before_them(self):
+        talk = Talk()
+        talk.listen()
+        talk.type_in("hello")
+        talk.voice()
+        talk.wait(1)
+        talk.give(inputs.ConnectionLost(at=talk.now))
+        talk.transcript(1, "the uh")
+        talk.transcript(2, "the uh")
+        assert [ask.user for ask in talk.of(do.Ask)] == ["hello", "hello"]
+        assert talk.state.answer is not None
+        assert not talk.state.answer.ledger.spoken
+        assert talk.state.answer.ledger.client_end_ms == 100_000.0
+
+    def test_nor_when_they_had_ended_before_the_loss(self):
+        talk = Talk()
+        talk.listen()
+        talk.type_in("hello")
+        talk.voice()
+        talk.wait(1)
+        talk.quiet()
+        talk.wait(0.6)
+        talk.give(inputs.ConnectionLost(at=talk.now))
+        talk.transcript(2, "the uh")
+        assert [ask.user for ask in talk.of(do.Ask)] == ["hello", "hello"]
+        assert talk.state.answer is not None
+        assert not talk.state.answer.ledger.spoken
+
+    def test_speech_goes_on_over_another_connection(self):
+        talk = Talk()
+        talk.listen()
+        talk.voice()
+        talk.wait(1)
+        talk.give(inputs.ConnectionLost(at=talk.now))
+        talk.transcript(1, "i would like")
+        talk.give(inputs.ConnectionBack(at=talk.now, fresh=False))
+        talk.say("a cup of tea")
+        assert [ask.user for ask in talk.of(do.Ask)] == ["i would like", "i would like a cup of tea"]
+
+    def test_a_click_at_the_moment_of_the_loss_is_no_speech(self):
+        talk = Talk()
+        talk.listen()
+        talk.voice()
+        talk.give(inputs.ConnectionLost(at=talk.now))
+        assert talk.of(do.OpenUtterance) == []
+        assert talk.mood == "listening"
+
+    @pytest.mark.parametrize("fresh", [False, True])
+    def test_a_loss_that_nobody_told_ends_the_speech_too(self, fresh):
+        talk = Talk()
+        talk.listen()
+        talk.voice()
+        talk.wait(1)
+        talk.give(inputs.ConnectionBack(at=talk.now, fresh=fresh))
+        assert talk.of(do.CloseUtterance) == [do.CloseUtterance(1)]
         talk.transcript(1, "hello")
         assert [ask.user for ask in talk.of(do.Ask)] == ["hello"]
 
@@ -620,7 +713,9 @@ def test_a_turns_time_is_measured_once_and_kept_with_the_turn():
     talk.played(2.0)
     [measured] = talk.of(do.Measure)
     assert measured.metrics.total_ms == pytest.approx(750)
-    assert talk.state.memory.turns[0].first_audio_ms == pytest.approx(750)
+    turn = talk.state.memory.turns[0]
+    assert turn.first_audio_ms == pytest.approx(750)
+    assert sum(part.ms for part in turn.parts) == pytest.approx(750)
     assert sum(part.ms for part in measured.metrics.parts) == pytest.approx(750)
 
 
