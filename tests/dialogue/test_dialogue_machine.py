@@ -569,7 +569,6 @@ class TestConnection:
         talk.voice()
         talk.wait(1)
         talk.give(inputs.ConnectionLost(at=talk.now))
-        talk.transcript(1, "the uh")
         talk.transcript(2, "the uh")
         assert [ask.user for ask in talk.of(do.Ask)] == ["hello", "hello"]
         assert talk.state.answer is not None
