@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from services.contracts import refusal
 from services.contracts.errors import Code
 from services.contracts.settings import SettingsPatch
 
@@ -118,7 +119,8 @@ AnyCommand = (
 )
 _decoder = msgspec.json.Decoder(AnyCommand)
 _tag_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
-TAGS = frozenset(str(kind.__struct_config__.tag) for kind in AnyCommand.__args__)  # type: ignore[attr-defined]
+_KINDS: dict[str, type[Command]] = {str(kind.__struct_config__.tag): kind for kind in AnyCommand.__args__}  # type: ignore[attr-defined]
+TAGS = frozenset(_KINDS)
 
 
 class CommandError(ValueError):
@@ -161,9 +163,10 @@ def _diagnose(message: bytes | str, error: msgspec.ValidationError) -> tuple[Cod
         return Code.INVALID_COMMAND, 'A command is a JSON object with a "type", such as {"type": "ping"}.'
     if tag not in TAGS:
         return Code.UNKNOWN_TYPE, f"There is no command {tag[:64]!r}; known are {', '.join(sorted(TAGS))}."
-    text = str(error)
-    code = Code.INVALID_SETTING if "$.settings" in text else Code.INVALID_COMMAND
-    return code, f"In {tag}: {text}."
+    text = refusal.explain(error, message, _KINDS[tag])
+    if "$.settings" in str(error):
+        return Code.INVALID_SETTING, f"{text}."
+    return Code.INVALID_COMMAND, f"In {tag}: {text}."
 
 
 def encode(command: AnyCommand) -> bytes:

@@ -11,7 +11,12 @@ Model = Annotated[str, Meta(max_length=200)]
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 AnswerTokens = Annotated[int, Meta(ge=16, le=2000)]
 ContextTurns = Annotated[int, Meta(ge=0, le=50)]
-Language = Annotated[str, Meta(pattern=r"^(auto|[a-z]{2,3})$")]
+Language = Annotated[
+    str,
+    Meta(
+        pattern=r"^(auto|[a-z]{2,3})$", extra={"takes": "auto or a language's code of two or three letters, such as en"}
+    ),
+]
 PauseSensitivity = Annotated[int, Meta(ge=0, le=3)]
 SilenceMs = Annotated[int, Meta(ge=200, le=3000)]
 Speed = Annotated[float, Meta(ge=0.5, le=2)]

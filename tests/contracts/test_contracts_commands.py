@@ -108,7 +108,7 @@ def test_the_largest_text_and_message_pass():
 
 
 def test_errors_name_the_field():
-    with pytest.raises(CommandError, match=r"In settings: .*silence_ms"):
+    with pytest.raises(CommandError, match=r"^settings\.silence_ms takes"):
         decode('{"type":"settings","settings":{"silence_ms":1}}')
     with pytest.raises(CommandError, match="known are cancel, export_history, hello"):
         decode('{"type":"helo"}')
