@@ -2,9 +2,8 @@
 // both as history keeps them.
 
 import { paint } from "./characters.js";
+import { createFollowing } from "./following.js";
 import { renderTotal, renderWaterfall } from "./waterfall.js";
-
-const NEAR_END_PX = 80;
 
 function element(tag, className, text) {
   const made = document.createElement(tag);
@@ -23,12 +22,7 @@ export function createChat({ list, scroller, cast, announce }) {
   let open = [];
   const answers = new Map();
   let dots = null;
-
-  function keepEnd(change) {
-    const atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END_PX;
-    change();
-    if (atEnd) scroller.scrollTop = scroller.scrollHeight;
-  }
+  const { keepEnd, toEnd } = createFollowing(scroller);
 
   function line(kind, who) {
     const item = element("li", `line line-${kind}`);
@@ -86,9 +80,9 @@ export function createChat({ list, scroller, cast, announce }) {
   }
 
   function userTyped(text) {
-    keepEnd(() => {
-      userLine().said.textContent = text;
-    });
+    userLine().said.textContent = text;
+    // Whoever sends something wants to see it, wherever they were reading.
+    toEnd();
   }
 
   function answerStart({ generation, character }) {
@@ -179,7 +173,7 @@ export function createChat({ list, scroller, cast, announce }) {
     }
     list.append(...waiting);
     for (const entry of open) entry.generation = null;
-    scroller.scrollTop = scroller.scrollHeight;
+    toEnd();
   }
 
   function clear() {
@@ -193,7 +187,7 @@ export function createChat({ list, scroller, cast, announce }) {
     open = [];
     answers.clear();
     list.append(element("li", "divider", text));
-    scroller.scrollTop = scroller.scrollHeight;
+    toEnd();
   }
 
   function greet(character) {
