@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import nats
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -13,23 +12,23 @@ from nats.aio.subscription import Subscription
 
 log = structlog.get_logger(__name__)
 
-_nats: Any = nats
-"""The library leaves its keyword arguments untyped."""
-
 
 async def connect(url: str, name: str) -> Client:
     """A connection that outlives restarts of NATS. Raises when there is none within a few seconds at start."""
+    client = Client()
 
     async def on_error(error: Exception) -> None:
         log.warning("nats", cause=str(error) or type(error).__name__)
 
     async def on_disconnect() -> None:
-        log.warning("nats connection lost")
+        if not client.is_closed:  # our own closing ends here, too
+            log.warning("nats connection lost")
 
     async def on_reconnect() -> None:
         log.info("nats connection is back")
 
-    return await _nats.connect(
+    untyped: Any = client
+    await untyped.connect(
         url,
         name=name,
         connect_timeout=2,
@@ -40,6 +39,7 @@ async def connect(url: str, name: str) -> Client:
         disconnected_cb=on_disconnect,
         reconnected_cb=on_reconnect,
     )
+    return client
 
 
 class Sender:
