@@ -93,7 +93,7 @@ def add_verify(commands: "Subparsers[argparse.ArgumentParser]") -> None:
         "triton",
         help="a Triton server and its speech models",
         description="Hold a Triton server, any server, to the contracts of docs/triton.md. "
-        "Exit status 1: it breaks one.",
+        "Exit status 1: it breaks one; 2: no server answers.",
     )
     parser.add_argument("url", nargs="?", help="its gRPC address, host:port (default: that of the stack run here)")
     parser.add_argument("--recognition-model", default="pocketsphinx", metavar="NAME", help="(default pocketsphinx)")

@@ -1,5 +1,6 @@
 """Servers and models that are broken on purpose."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -96,11 +97,29 @@ async def test_a_careless_model_fails_its_checks_one_by_one(
     assert not any(check.passed for check in recognition)
 
 
-def test_the_command_says_so_with_its_exit_status(capsys: pytest.CaptureFixture[str]):
-    assert verify_triton.verify_triton("127.0.0.1:1", "pocketsphinx", "espeak") == 1
+def test_a_dead_address_is_said_once(capsys: pytest.CaptureFixture[str]):
+    assert verify_triton.verify_triton("grpc://127.0.0.1:1", "pocketsphinx", "espeak") == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert "no Triton server answers at 127.0.0.1:1 (" in said.err
+    assert "refused" in said.err
+
+
+async def failed(stub: object, model: str) -> str:
+    raise verify_wire.Broken("nothing is right")
+
+
+def test_the_command_says_what_failed_with_its_exit_status(
+    start_triton: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(verify_triton.verify_synthesis, "CHECKS", {"all is right": failed})
+    monkeypatch.setattr(verify_triton.verify_recognition, "CHECKS", {})
+    with start_triton("refuted") as server:
+        asyncio.run(server.ready())
+        assert verify_triton.verify_triton(server.address, "pocketsphinx", "espeak") == 1
     lines = capsys.readouterr().out.splitlines()
-    assert all(line.startswith("FAIL") for line in lines[:-1])
-    assert lines[-1].startswith("0 of ")
+    assert lines == ["FAIL  synthesis (espeak): all is right: nothing is right", "0 of 1 checks passed"]
 
 
 async def test_a_killed_server_leaves_shared_memory_that_is_removed(start_triton: Any):
