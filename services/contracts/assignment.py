@@ -8,7 +8,7 @@ from services.contracts.settings import SettingsPatch
 
 
 class Attach(msgspec.Struct, frozen=True, kw_only=True):
-    """Request on `subjects.ASSIGN` (a worker is wanted) or `subjects.attach(sid)` (its holder is wanted)."""
+    """Request on `ASSIGN` or `RECLAIM` of `subjects` (a worker is wanted) or `attach(sid)` (its holder is wanted)."""
 
     sid: str
     token: str
@@ -16,7 +16,8 @@ class Attach(msgspec.Struct, frozen=True, kw_only=True):
     resume: bool
     last_sequence: int = 0
     epoch: int = 0
-    """With `resume`: the epoch of the connection that was lost, 0 when not known."""
+    """The attachment's is to be higher: the last that this edge knows of the session, or that a try which got no
+    reply may have been given. 0: none."""
     settings: SettingsPatch = SettingsPatch()
     client: str = ""
 

@@ -5,6 +5,8 @@ import secrets
 
 ASSIGN = "voice.v1.assign"
 """Request: a session wants a worker. Workers with free slots answer it in the queue group below."""
+RECLAIM = "voice.v1.reclaim"
+"""Request: no worker has a free slot; a session wants that of one whose client is gone. The same queue group."""
 ASSIGN_QUEUE = "dialogue"
 BEATS = "voice.v1.w.*.beat"
 SESSIONS_BUCKET = "sessions"

@@ -257,6 +257,11 @@ class Session:
     # --- The client --------------------------------------------------------------------------------------------
 
     @property
+    def lost_at(self) -> float | None:
+        """When its connection was lost; None while there is one, or one is being made."""
+        return None if self._outbox.attached else self.detached_at
+
+    @property
     def epoch(self) -> int:
         return self._outbox.epoch
 

@@ -1,7 +1,8 @@
 """The dialogue worker: claims sessions by slots, holds them, hands them over.
 
 Admission is an atomic count: a worker that is full has left the queue group, and refuses what was already
-on its way.
+on its way. A session that lost its client keeps its slot while nobody else wants it: whoever finds no free slot
+anywhere asks for one of those, and the session waits in its checkpoint from then on.
 """
 
 import asyncio
@@ -69,7 +70,10 @@ class Worker:
         self._held: dict[str, _Held] = {}
         self._claimed = 0
         """Slots that are taken, sessions being set up included."""
-        self._assignments: Subscription | None = None
+        self._groups: dict[str, Subscription] = {}
+        """The queue groups that this worker is in, by subject."""
+        self._offering = asyncio.Lock()
+        self._assigning = asyncio.Lock()
         self._sender = Sender(client)
         self._draining = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -92,26 +96,42 @@ class Worker:
     # --- Claiming ------------------------------------------------------------------------------------------------
 
     async def _offer(self) -> None:
-        """Joins or leaves the queue group, by whether there is a free slot."""
-        free = self._claimed < self._slots and not self._draining
-        if free and self._assignments is None:
-            self._assignments = await subscribe(
-                self._client, subjects.ASSIGN, self._assign, queue=subjects.ASSIGN_QUEUE
-            )
-        elif not free and self._assignments is not None:
+        """Joins or leaves the queue groups: of those with a free slot, and of those that could free one."""
+        async with self._offering:
+            await self._join(subjects.ASSIGN, self._claimed < self._slots)
+            await self._join(subjects.RECLAIM, self._forsaken() is not None)
+
+    async def _join(self, subject: str, able: bool) -> None:
+        able = able and not self._draining
+        if able and subject not in self._groups:
+            self._groups[subject] = await subscribe(self._client, subject, self._assign, queue=subjects.ASSIGN_QUEUE)
+        elif not able and subject in self._groups:
             # Drained, not dropped: requests that have arrived already get their refusal. It waits for them,
             # so it must not be waited for by the one that is being answered.
-            leaving, self._assignments = self._assignments, None
-            task = asyncio.create_task(leaving.drain())
+            task = asyncio.create_task(self._groups.pop(subject).drain())
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
 
+    def _forsaken(self) -> _Held | None:
+        """The session without a client that misses its slot least: it owes no answer, and was left the longest ago."""
+        left = [held for held in self._held.values() if held.session.lost_at is not None]
+        return min(left, key=lambda held: (not held.session.quiet.is_set(), held.session.lost_at or 0.0), default=None)
+
     async def _assign(self, msg: Msg) -> None:
-        request = msgspec.json.decode(msg.data, type=Attach)
+        # One at a time: two tries of an edge for one session may come by both subjects.
+        async with self._assigning:
+            await self._admit(msg, msgspec.json.decode(msg.data, type=Attach))
+        await self._offer()
+
+    async def _admit(self, msg: Msg, request: Attach) -> None:
         held = self._held.get(request.sid)
         if held is not None:
             await self._greet(msg, held, request)
             return
+        if self._claimed >= self._slots and msg.subject == subjects.RECLAIM and not self._draining:
+            forsaken = self._forsaken()
+            if forsaken is not None:
+                await self._release(forsaken, None, "its place was wanted")
         if self._claimed >= self._slots or self._draining:
             metrics.REFUSED_SESSIONS.inc()
             await self._reply(msg, "busy")
@@ -130,7 +150,6 @@ class Worker:
             await self._reply(msg, status)
         else:
             await self._greet(msg, held, request)
-        await self._offer()
 
     async def _open(self, request: Attach) -> _Held | None:
         """The session, new or from its checkpoint; None when there is none. Raises when NATS does not answer."""
@@ -167,15 +186,19 @@ class Worker:
 
     def _uplink(self, held: _Held) -> Callable[[Msg], Coroutine[Any, Any, None]]:
         async def take(msg: Msg) -> None:
+            lost_at = held.session.lost_at
             held.session.message(msg.data)
             if held.session.superseded:
                 await self._give_up(held)
+            elif held.session.lost_at != lost_at:
+                await self._offer()
 
         return take
 
     def _attach(self, held: _Held) -> Callable[[Msg], Coroutine[Any, Any, None]]:
         async def take(msg: Msg) -> None:
             await self._greet(msg, held, msgspec.json.decode(msg.data, type=Attach))
+            await self._offer()
 
         return take
 
@@ -214,27 +237,32 @@ class Worker:
                     await self._tend_one(held, now)
                 except Exception:
                     log.exception("a session could not be tended", session=held.session.sid)
+            try:
+                await self._offer()
+            except Exception:
+                log.exception("the queue groups could not be joined or left")
 
     async def _tend_one(self, held: _Held, now: float) -> None:
         session = held.session
         session.tend()
         if session.detached_at is not None and now - session.detached_at > self._grace_s:
-            await self._release(held, None)
+            await self._release(held, None, "client stayed away")
         elif now - session.heard_from_at > self._idle_s:
-            await self._release(held, Code.SESSION_IDLE)
+            await self._release(held, Code.SESSION_IDLE, "nothing was said")
 
-    async def _release(self, held: _Held, code: Code | None) -> None:
+    async def _release(self, held: _Held, code: Code | None, reason: str) -> None:
         """The session ends here; its checkpoint stays for whoever resumes it."""
         held.session.close(code)
         held.session.checkpoint()
         await self._let_go(held)
-        log.info("session closed", session=held.session.sid, reason=code or "client stayed away")
+        log.info("session closed", session=held.session.sid, reason=reason)
 
     async def _give_up(self, held: _Held) -> None:
         """The session is another worker's: nothing of what this one knows of it may be written or said."""
         self._tools.checkpoints.release(held.session.sid)
         held.session.close(None)
         await self._let_go(held)
+        await self._offer()
         log.warning("session is another worker's now", session=held.session.sid)
 
     async def _let_go(self, held: _Held) -> None:
@@ -244,7 +272,6 @@ class Worker:
         self._claimed -= 1
         metrics.SESSIONS.set(len(self._held))
         await held.unsubscribe()
-        await self._offer()
 
     # --- Handing over --------------------------------------------------------------------------------------------
 

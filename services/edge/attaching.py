@@ -49,20 +49,31 @@ async def attach(bus: Bus, request: Attach, ask: Ask, workers_alive: bool) -> At
             return _accept(reply)
         if ask is Ask.HOLDER:
             raise Refused(Code.NO_WORKER)
+    return await _anyone(bus, request, workers_alive)
+
+
+async def _anyone(bus: Bus, request: Attach, workers_alive: bool) -> Attached:
+    """By whoever has a free slot; if nobody has, by whoever holds one for a client that is gone. Raises Refused."""
     full = False
-    for _ in range(TRIES):
-        try:
-            reply = await _ask(bus, subjects.ASSIGN, request, REPLY_SECONDS)
-        except NoResponder:
-            raise Refused(Code.AT_CAPACITY if workers_alive else Code.NO_WORKER) from None
-        except Unavailable:
-            if not bus.connected:
+    for subject in (subjects.ASSIGN, subjects.RECLAIM):
+        nobody = False
+        for _ in range(TRIES):
+            try:
+                reply = await _ask(bus, subject, request, REPLY_SECONDS)
+            except NoResponder:
+                nobody = True
+                full = full or workers_alive
                 break
-            request = _outranking(request)
-            continue
-        if reply.status not in _NEXT_PLEASE:
-            return _accept(reply)
-        full = full or reply.status == "busy"
+            except Unavailable:
+                if not bus.connected:
+                    break
+                request = _outranking(request)
+                continue
+            if reply.status not in _NEXT_PLEASE:
+                return _accept(reply)
+            full = full or reply.status == "busy"
+        if not full and not nobody:
+            break  # workers there are, and they fail: asking for another's slot mends nothing
     raise Refused(Code.AT_CAPACITY if full else Code.NO_WORKER)
 
 

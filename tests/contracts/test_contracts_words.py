@@ -106,8 +106,8 @@ def test_what_is_no_id_never_gets_into_a_subject(text: str):
 
 def test_subjects_are_apart_and_beats_are_heard_together():
     sid = subjects.new_id()
-    names = {subjects.uplink(sid), subjects.downlink(sid), subjects.attach(sid), subjects.beat(sid), subjects.ASSIGN}
-    assert len(names) == 5
+    of_one = {subjects.uplink(sid), subjects.downlink(sid), subjects.attach(sid), subjects.beat(sid)}
+    assert len(of_one | {subjects.ASSIGN, subjects.RECLAIM}) == 6
     assert re.fullmatch(subjects.BEATS.replace(".", r"\.").replace("*", r"[^.]+"), subjects.beat(sid))
 
 

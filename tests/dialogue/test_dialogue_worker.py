@@ -101,6 +101,21 @@ async def test_messages_of_an_older_connection_are_not_heard(user):
     assert (await user.hear("now")).number == 1
 
 
+async def reclaimed(one, **attach):
+    """The reply, once the worker has noticed that a client left."""
+    async with asyncio.timeout(5):
+        while True:
+            with contextlib.suppress(nats.errors.NoRespondersError):
+                return await one.attach(subject=subjects.RECLAIM, **attach)
+
+
+async def reclaimable(worker):
+    async with asyncio.timeout(5):
+        while subjects.RECLAIM not in worker._groups:  # noqa: ASYNC110 - the message is on its way
+            await asyncio.sleep(0.01)
+    await worker._client.flush()
+
+
 class TestAdmission:
     async def test_a_full_worker_leaves_the_queue_group_and_comes_back(self, nats_url):
         async with running_worker(nats_url, slots=1, grace_s=0.1), contextlib.AsyncExitStack() as stack:
@@ -129,6 +144,85 @@ class TestAdmission:
             got = await asyncio.gather(*(ask(one) for one in users))
             assert got.count("ok") == 3
             assert set(got) <= {"ok", "busy", "nobody"}
+
+    async def test_a_session_without_its_client_makes_room_and_comes_back_with_its_history(self, nats_url):
+        async with running_worker(nats_url, slots=1), browser(nats_url) as one, browser(nats_url) as two:
+            assert (await one.attach()).status == "ok"
+            await one.hear("remember me")
+            with pytest.raises(nats.errors.NoRespondersError):
+                await two.attach(subject=subjects.RECLAIM)
+            await one.leave()
+            with pytest.raises(nats.errors.NoRespondersError):
+                await two.attach()
+            assert (await reclaimed(two)).status == "ok"
+            assert (await two.hear("me too")).number == 1
+            with pytest.raises(nats.errors.NoRespondersError):
+                await one.attach(resume=True, last_sequence=one.seen, subject=subjects.attach(one.sid))
+            with pytest.raises(nats.errors.NoRespondersError):
+                await one.attach(resume=True, last_sequence=one.seen, subject=subjects.RECLAIM)
+            await two.leave()
+            assert (await reclaimed(one, resume=True, last_sequence=one.seen)).status == "ok"
+            ready = await one.until(events.Ready)
+            while not ready.resumed:
+                ready = await one.until(events.Ready)
+            assert [turn.user for turn in ready.history] == ["remember me"]
+            assert (await one.hear("again")).number == 2
+
+    async def test_who_was_left_the_longest_and_owes_nothing_goes_first(self, nats_url):
+        async with running_worker(nats_url, slots=3) as worker, contextlib.AsyncExitStack() as stack:
+            owed, early, late, new = [await stack.enter_async_context(browser(nats_url)) for _ in range(4)]
+            cast(Voice, worker._tools.synthesiser).gate.clear()
+            for user in (owed, early, late):
+                assert (await user.attach()).status == "ok"
+            await owed.send(commands.UserMessage(text="are you there"))
+            await owed.until(events.TextStreamStart)
+            for user in (owed, early, late):
+                await user.leave()
+                async with asyncio.timeout(5):
+                    while worker._held[user.sid].session.lost_at is None:  # noqa: ASYNC110 - the message is on its way
+                        await asyncio.sleep(0.01)
+            for kept in ({owed.sid, late.sid}, {owed.sid}, set()):
+                assert (await reclaimed(new)).status == "ok"
+                assert set(worker._held) & {owed.sid, early.sid, late.sid} == kept
+                assert len(worker._held) <= 3
+                new = await stack.enter_async_context(browser(nats_url))
+
+    async def test_a_session_with_its_client_is_never_released(self, nats_url):
+        async with running_worker(nats_url, slots=2) as worker, contextlib.AsyncExitStack() as stack:
+            there, gone, *others = [await stack.enter_async_context(browser(nats_url)) for _ in range(8)]
+            for user in (there, gone):
+                assert (await user.attach()).status == "ok"
+            await gone.leave()
+            assert (await reclaimed(others[0])).status == "ok"
+
+            async def ask(one):
+                try:
+                    return (await one.attach(subject=subjects.RECLAIM)).status
+                except nats.errors.NoRespondersError:
+                    return "nobody"
+
+            assert set(await asyncio.gather(*(ask(one) for one in others[1:]))) <= {"busy", "nobody"}
+            assert set(worker._held) == {there.sid, others[0].sid}
+            assert (await there.hear("still there")).number == 1
+
+    async def test_one_slot_is_given_once_however_many_ask_for_it(self, nats_url):
+        async with running_worker(nats_url, slots=2) as worker, contextlib.AsyncExitStack() as stack:
+            gone, there, *others = [await stack.enter_async_context(browser(nats_url)) for _ in range(8)]
+            for user in (gone, there):
+                await user.attach()
+            await gone.leave()
+            await reclaimable(worker)
+
+            async def ask(one, subject):
+                try:
+                    return (await one.attach(subject=subject)).status
+                except nats.errors.NoRespondersError:
+                    return "nobody"
+
+            pairs = zip(others, [subjects.RECLAIM, subjects.ASSIGN] * 3, strict=True)
+            got = await asyncio.gather(*(ask(one, subject) for one, subject in pairs))
+            assert got.count("ok") == 1
+            assert (len(worker._held), worker._claimed) == (2, 2)
 
     async def test_beats_tell_the_slots_and_the_last_one_says_good_bye(self, nats_url):
         beats: asyncio.Queue = asyncio.Queue()

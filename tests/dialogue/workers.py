@@ -10,7 +10,7 @@ import nats
 from nats.aio.client import Client
 
 from services.contracts import commands, events, subjects
-from services.contracts.assignment import Attach, Attached
+from services.contracts.assignment import Attach, Attached, Control
 from services.contracts.characters import Character
 from services.contracts.frame import HEADER_BYTES, Header, Kind, pack, unpack
 from services.contracts.settings import SessionSettings
@@ -93,6 +93,11 @@ class Browser:
         attached = msgspec.json.decode(reply.data, type=Attached)
         self.epoch = attached.epoch or self.epoch
         return attached
+
+    async def leave(self):
+        """The connection of the client is gone; the session notices."""
+        await self.send(msgspec.json.encode(Control(verb="detached")), Kind.CONTROL)
+        await self.client.flush()
 
     async def send(self, payload, kind=Kind.JSON, epoch=None):
         data = payload if isinstance(payload, bytes) else commands.encode(payload)

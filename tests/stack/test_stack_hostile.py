@@ -113,3 +113,26 @@ async def test_audio_before_a_session(stack: Stack):
         assert event.code == Code.HELLO_REQUIRED
         await socket.send(HELLO)
         assert isinstance(events.decode(await asyncio.wait_for(socket.recv(), 5)), events.Ready)
+
+
+@pytest.mark.timeout(120)
+async def test_clients_that_are_gone_shut_nobody_out(stack: Stack):
+    """More of them than there are places: each is greeted, and so is whoever comes after them."""
+
+    async def greeted() -> None:
+        while True:
+            try:
+                async with websockets.connect(stack.socket_url, compression=None) as socket:
+                    await socket.send(HELLO)
+                    event = events.decode(await asyncio.wait_for(socket.recv(), 5))
+                    assert isinstance(event, events.Ready), event
+                    return
+            except websockets.InvalidStatus as refused:
+                if refused.response.status_code != 429:
+                    raise
+                await asyncio.sleep(0.1)  # this address has connected a lot
+
+    for _ in range(40):
+        await greeted()
+    async with Talker(stack.socket_url) as talker:
+        assert (await talker.type("are you well")).turn is not None
