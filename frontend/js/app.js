@@ -25,7 +25,9 @@ const latencies = createLatencies();
 const pending = createPending();
 const notices = createNotices($("notices"));
 const card = createCard({ card: $("card"), title: $("cardTitle"), text: $("cardText"), action: $("cardAction") });
-const banner = createSourceBanner({ banner: $("sourceBanner"), text: $("sourceText"), dismiss: $("sourceDismiss") });
+const banner = createSourceBanner({
+  banner: $("sourceBanner"), short: $("sourceShort"), text: $("sourceText"), dismiss: $("sourceDismiss"),
+});
 const chat = createChat({
   list: $("chat"),
   scroller: $("scroller"),

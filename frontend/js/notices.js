@@ -2,9 +2,9 @@
 
 const SHOWN_MS = 9000;
 const MAX_SHOWN = 3;
-const WITHOUT_DETAIL = {
-  echo: "Answers are an echo of what you say.",
-  template: "Answers come from templates, not from a language model.",
+const WITHOUT_MODEL = {
+  echo: "Answers are an echo.",
+  template: "Answers are templates.",
 };
 
 function element(tag, className, text) {
@@ -15,7 +15,7 @@ function element(tag, className, text) {
 }
 
 /**
- * Notices in `region`. `show(key, text)` replaces an earlier one of the same key; with `lasting` it stays until
+ * Notices in `region`. A small screen cuts a long one short; a tap shows the whole. `show(key, text)` replaces an earlier one of the same key; with `lasting` it stays until
  * `clear(key)` or its own button.
  */
 export function createNotices(region) {
@@ -37,6 +37,7 @@ export function createNotices(region) {
     close.type = "button";
     close.ariaLabel = `Dismiss: ${text}`;
     close.addEventListener("click", () => clear(key));
+    item.addEventListener("click", () => item.classList.toggle("whole"));
     item.append(element("p", "", text), close);
     region.append(item);
     const timer = lasting ? 0 : setTimeout(() => clear(key), SHOWN_MS);
@@ -70,8 +71,8 @@ export function createCard({ card, title, text, action }) {
   };
 }
 
-/** Says who writes the answers while that is not a language model. Dismissed once per reason. */
-export function createSourceBanner({ banner, text, dismiss }, storage = sessionStorage) {
+/** Says in a line who writes the answers while that is not a language model, and behind it why. Dismissed once per reason. */
+export function createSourceBanner({ banner, short, text, dismiss }, storage = sessionStorage) {
   const key = "parley.source.dismissed";
   let current = "";
   dismiss.addEventListener("click", () => {
@@ -82,7 +83,8 @@ export function createSourceBanner({ banner, text, dismiss }, storage = sessionS
   return {
     show({ mode, detail }) {
       current = `${mode}: ${detail}`;
-      text.textContent = detail || WITHOUT_DETAIL[mode] || "";
+      short.textContent = `${WITHOUT_MODEL[mode] ?? ""}${detail ? " Why?" : ""}`;
+      text.textContent = detail;
       banner.hidden = mode === "llm" || storage.getItem(key) === current;
     },
   };

@@ -5,6 +5,7 @@ from page_driver import OpenPage, until
 from scripted_edge import Edge
 
 from services.contracts import events
+from services.contracts.errors import Code
 from services.contracts.moments import Part
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -168,6 +169,42 @@ CONTRASTS = """(selectors) => {
   };
   return Object.fromEntries(selectors.map((each) => [each, contrast(document.querySelector(each))]));
 }"""
+
+
+LATEST = ".notice:last-child p"
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (320, 568), (390, 420), (640, 320), (844, 390), (915, 412)])
+async def test_a_small_screen_shows_the_talk_and_the_message_field(
+    edge: Edge, open_page: OpenPage, width: int, height: int
+) -> None:
+    page = await open_page(viewport={"width": width, "height": height})
+    server = await edge.ready_connection(
+        history=[TURN], answer_source=events.AnswerSource(mode="template", detail="Start Ollama. " * 20)
+    )
+    await server.send(events.error(Code.SYNTHESIS_UNAVAILABLE))
+    await server.send(events.error(Code.RECOGNITION_UNAVAILABLE, "Speech is not understood just now. " * 8))
+    await server.send(events.TextStreamStart(turn=2, generation=1, character="aria"))
+    await server.send(events.TextChunk(generation=1, text="The sea is wide."))
+    await server.send(events.ConversationState(state="answering", turn=2))
+    await until(page, "parley.state === 'answering' && document.querySelectorAll('.notice').length === 2")
+    boxes = {}
+    for name in ("#scroller", ".line-answer.live .said", "#messageInput", "#sourceShort", LATEST, "#voiceButton"):
+        box = await page.locator(name).bounding_box()
+        assert box is not None, name
+        boxes[name] = (box["y"], box["y"] + box["height"])
+        assert 0 <= boxes[name][0] < boxes[name][1] <= height, (name, box)
+    top, bottom = boxes["#scroller"]
+    assert bottom - top >= 80
+    assert top <= boxes[".line-answer.live .said"][0]
+    assert boxes[".line-answer.live .said"][1] <= bottom
+    for name in ("#sourceShort", LATEST):
+        assert boxes[name][1] - boxes[name][0] <= 45, name
+    # The whole of it is a tap away.
+    await page.click(LATEST)
+    assert await page.evaluate(
+        "(({ scrollHeight, clientHeight }) => scrollHeight <= clientHeight)(document.querySelector('.notice p'))"
+    )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -266,6 +266,7 @@ async def test_words_of_the_server_are_never_markup(edge: Edge, open_page: OpenP
     await server.send(events.error(Code.LANGUAGE_FAILED, hostile))
     await until(page, "document.querySelectorAll('.said').length === 4")
     assert await page.locator("img, b").count() == 0
+    await page.click("#sourceShort")
     assert hostile in await page.inner_text("#sourceText")
 
 
@@ -344,6 +345,9 @@ async def test_the_source_of_answers_is_named_until_dismissed(edge: Edge, open_p
     source = events.AnswerSource(mode="template", detail="Start Ollama to talk to a language model.")
     await edge.ready_connection(answer_source=source)
     await until(page, "!document.getElementById('sourceBanner').hidden")
+    assert await page.inner_text("#sourceShort") == "Answers are templates. Why?"
+    assert not await page.is_visible("#sourceText")
+    await page.click("#sourceShort")
     assert "Start Ollama" in await page.inner_text("#sourceText")
     await page.click("#sourceDismiss")
     await page.reload()
