@@ -2,10 +2,7 @@
 
 import { explainMicrophone, listMicrophones, microphoneObstacle, openMicrophone } from "./audio-capture.js";
 import { INITIAL, step } from "./listening.js";
-
-// A microphone that is muted delivers zeros; a live one in the quietest room does not.
-const MUTED_LEVEL = 1e-5;
-const MUTED_FRAMES = 250;
+import { createMutedWatch } from "./muted.js";
 
 /**
  * `unlock()` gives the audio context, `send(command)` and `sendAudio(samples, timeUs)` go to the server. Calls
@@ -18,7 +15,8 @@ export function createVoice({ unlock, send, sendAudio, deviceId, on }) {
   let requests = 0;
   let gateOpen = false;
   let level = 0;
-  let silentFrames = 0;
+  let isMuted = createMutedWatch();
+  let muted = false;
 
   function dispatch(event) {
     const result = step(state, event);
@@ -35,9 +33,7 @@ export function createVoice({ unlock, send, sendAudio, deviceId, on }) {
 
   function onFrame(samples, timeUs, frameLevel) {
     level = frameLevel;
-    silentFrames = frameLevel < MUTED_LEVEL ? silentFrames + 1 : 0;
-    if (silentFrames === MUTED_FRAMES) on.muted(true);
-    if (silentFrames === 0) on.muted(false);
+    showMuted(isMuted(level, gateOpen));
     on.level(gateOpen ? level : 0);
     if (gateOpen) sendAudio(samples, timeUs);
   }
@@ -46,9 +42,15 @@ export function createVoice({ unlock, send, sendAudio, deviceId, on }) {
     microphone?.close();
     microphone = null;
     level = 0;
-    silentFrames = 0;
+    isMuted = createMutedWatch();
     on.level(0);
-    on.muted(false);
+    showMuted(false);
+  }
+
+  function showMuted(now) {
+    if (now === muted) return;
+    muted = now;
+    on.muted(muted);
   }
 
   async function openIt() {
