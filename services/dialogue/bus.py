@@ -4,13 +4,20 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.errors import SlowConsumerError
 
 log = structlog.get_logger(__name__)
+
+_PENDING_BYTES = 4 * 1024 * 1024
+
+_on_loss: WeakKeyDictionary[Subscription, Callable[[], None]] = WeakKeyDictionary()
+"""Whom to tell that messages of a subscription were dropped; the library tells the connection only."""
 
 
 async def connect(url: str, name: str) -> Client:
@@ -18,6 +25,11 @@ async def connect(url: str, name: str) -> Client:
     client = Client()
 
     async def on_error(error: Exception) -> None:
+        if isinstance(error, SlowConsumerError):
+            lost = _on_loss.get(error.sub)
+            if lost is not None:
+                lost()
+                return
         log.warning("nats", cause=str(error) or type(error).__name__)
 
     async def on_disconnect() -> None:
@@ -68,11 +80,18 @@ class Sender:
 
 
 async def subscribe(
-    client: Client, subject: str, take: Callable[[Msg], Awaitable[None]], *, queue: str = "", pending: int = 1024
+    client: Client,
+    subject: str,
+    take: Callable[[Msg], Awaitable[None]],
+    *,
+    queue: str = "",
+    pending: int = 1024,
+    lost: Callable[[], None] | None = None,
 ) -> Subscription:
-    """Messages of a subject, one after the other. `pending`: so many may wait; more are dropped and logged.
+    """Messages of a subject, one after the other. `pending`: so many may wait, of 4 MiB together.
 
-    A message that cannot be dealt with costs one log line with its subject, and nobody else anything.
+    Each one more is dropped, and `lost` is called; without it a line is logged. A message that cannot be dealt with
+    costs one log line with its subject, and nobody else anything.
     """
 
     async def guarded(msg: Msg) -> None:
@@ -82,7 +101,12 @@ async def subscribe(
             log.exception("a message could not be dealt with", subject=msg.subject)
 
     untyped: Any = client
-    return await untyped.subscribe(subject, queue=queue, cb=guarded, pending_msgs_limit=pending)
+    subscription: Subscription = await untyped.subscribe(
+        subject, queue=queue, cb=guarded, pending_msgs_limit=pending, pending_bytes_limit=_PENDING_BYTES
+    )
+    if lost is not None:
+        _on_loss[subscription] = lost
+    return subscription
 
 
 async def settle(client: Client) -> None:

@@ -372,6 +372,12 @@ class Session:
         if self._clock() - self._present_at > ABSENT_AFTER_SECONDS:
             self._lose_connection()
 
+    def missed(self) -> None:
+        """Messages of the client were lost on the way here, since this worker did not take them in time."""
+        self._complain(
+            Code.INTERNAL_ERROR, "This server fell behind, and some of what you said was lost; say it again."
+        )
+
     def _complain(self, code: Code, message: str) -> None:
         now = self._clock()
         if now - self._complained_at >= _COMPLAINT_S:

@@ -28,8 +28,8 @@ from services.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
-_UPLINK_PENDING = 512
-"""Messages of one session that may wait in the client library: ten seconds of audio."""
+_UPLINK_PENDING = 4096
+"""Messages of one session that may wait in the client library: half a minute of all that an edge lets through."""
 
 
 class _Held:
@@ -170,7 +170,9 @@ class Worker:
         )
         held = _Held(session)
         held.attach = await subscribe(self._client, subjects.attach(sid), self._attach(held))
-        held.uplink = await subscribe(self._client, subjects.uplink(sid), self._uplink(held), pending=_UPLINK_PENDING)
+        held.uplink = await subscribe(
+            self._client, subjects.uplink(sid), self._uplink(held), pending=_UPLINK_PENDING, lost=session.missed
+        )
         self._held[sid] = held
         metrics.SESSIONS.set(len(self._held))
         log.info("session opened", session=sid, resumed=request.resume, client=request.client)

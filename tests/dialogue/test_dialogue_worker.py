@@ -14,6 +14,7 @@ from services.contracts import commands, events, subjects
 from services.contracts.assignment import Beat, Control
 from services.contracts.errors import Code
 from services.contracts.frame import Kind
+from services.dialogue import worker as worker_module
 
 
 @pytest.fixture
@@ -87,6 +88,19 @@ async def test_bad_frames_get_one_error_and_the_session_goes_on(user):
             break
     assert errors == [Code.MALFORMED_FRAME]
     assert (await user.hear("still there")).user == "still there"
+
+
+async def test_what_a_worker_that_fell_behind_did_not_take_is_not_lost_in_silence(nats_url, monkeypatch):
+    monkeypatch.setattr(worker_module, "_UPLINK_PENDING", 3)
+    async with running_worker(nats_url), browser(nats_url) as one:
+        await one.attach()
+        await one.until(events.Ready)
+        for _ in range(200):
+            await one.send(commands.Ping(at_ms=1))
+        error = await one.until(events.Error)
+        assert (error.code, error.recoverable) == (Code.INTERNAL_ERROR, True)
+        assert "lost" in error.message
+        assert (await one.hear("still there")).user == "still there"
 
 
 async def test_control_that_makes_no_sense_harms_nobody(user):
