@@ -12,7 +12,7 @@ import wave
 import websockets
 
 
-async def ask(url: str, text: str, path: str) -> None:
+async def ask(url: str, text: str, path: str) -> str:
     async with websockets.connect(url) as socket:
         with wave.open(path, "wb") as sound:
             sound.setparams((1, 2, 24_000, 0, "NONE", "not compressed"))
@@ -25,8 +25,15 @@ async def ask(url: str, text: str, path: str) -> None:
                     played = {"type": "played", "generation": generation, "samples": sound.tell()}
                     await socket.send(json.dumps(played))
                 elif (event := json.loads(message))["type"] == "turn_committed":
-                    print(event["turn"]["assistant"])
-                    break
+                    return event["turn"]["assistant"]
+                elif event["type"] == "error":
+                    sys.exit(event["message"])
+    sys.exit("The server closed the connection before its answer was complete.")
 
 
-asyncio.run(ask(*sys.argv[1:4]))
+if len(sys.argv) != 4:
+    sys.exit("usage: client_minimal.py URL TEXT WAV")
+try:
+    print(asyncio.run(ask(*sys.argv[1:])))
+except (OSError, websockets.WebSocketException) as error:
+    sys.exit(f"No answer: {error}")
