@@ -8,20 +8,19 @@ import { exposeForInspection, saveAsFile } from "./inspect.js";
 import { createCard, createNotices, createSourceBanner } from "./notices.js";
 import { createPending } from "./pending.js";
 import { startPresence } from "./presence.js";
-import { FLAG_FLUSH, FLAG_LAST, nowMs } from "./protocol.js";
+import { FLAG_FLUSH, FLAG_LAST, TEXT_TOO_LONG, nowMs, takesText } from "./protocol.js";
 import { bindTheme, createSettingsPanel, loadPreferences } from "./settings.js";
 import { createSound } from "./sound.js";
 import { STOPPED, describe, explainLoss } from "./status.js";
 import { createVoice } from "./voice.js";
-import { createLatencies, seconds } from "./waterfall.js";
+import { createLatencies, createLatencyLine } from "./waterfall.js";
 import { createConnection } from "./websocket.js";
-
-const LATENCY_WINDOWS = [20, 50];
 
 const $ = (id) => document.getElementById(id);
 const preferences = loadPreferences();
 const cast = createCast();
 const latencies = createLatencies();
+const latencyLine = createLatencyLine({ line: $("latency"), text: $("latencyText"), button: $("latencyWindow") }, latencies);
 const pending = createPending();
 const notices = createNotices($("notices"));
 const card = createCard({ card: $("card"), title: $("cardTitle"), text: $("cardText"), action: $("cardAction") });
@@ -42,7 +41,6 @@ let session = { id: "", settings: {}, source: { mode: "llm", detail: "" } };
 let generation = 0;
 let sampleRate = 24000;
 let turns = 0;
-let latencyWindow = LATENCY_WINDOWS[0];
 let interruptOwed = false;
 let countdown = 0;
 let meter = "";
@@ -129,7 +127,7 @@ function showHistory(history) {
   turns = history.length;
   latencies.clear();
   for (const { first_audio_ms: total } of history) if (total) latencies.add(total);
-  showLatency();
+  latencyLine.show();
 }
 
 const HANDLERS = {
@@ -163,7 +161,7 @@ const HANDLERS = {
   turn_metrics(event) {
     chat.metrics(event);
     latencies.add(event.total_ms);
-    showLatency();
+    latencyLine.show();
   },
   history: (event) => saveAsFile(event),
   settings_changed(event) {
@@ -177,7 +175,7 @@ const HANDLERS = {
     chat.clear();
     turns = 0;
     latencies.clear();
-    showLatency();
+    latencyLine.show();
   },
   session_lost() {
     if (!chat.isEmpty()) chat.divide("That conversation had ended. This is a new one.");
@@ -288,13 +286,20 @@ async function interrupt() {
   render();
 }
 
+/** Whether the message went out; otherwise it is for the caller to keep. */
 function sendMessage(text) {
+  if (!takesText(text)) {
+    notices.show("text_too_long", TEXT_TOO_LONG, { kind: "problem" });
+    return false;
+  }
   const command = { type: "user_message", text, at_ms: nowMs() };
   if (!connection.sendCommand(command)) {
     reconnect();
     notices.show("unsent", "Not connected just now; your message is kept here.");
     return false;
   }
+  notices.clear("text_too_long");
+  notices.clear("unsent");
   pending.sent(command);
   chat.userTyped(text);
   render();
@@ -323,21 +328,8 @@ $("settings").addEventListener("close", () => {
   $("resetButton").dataset.sure = "";
   $("resetButton").textContent = "Start over";
 });
-$("latencyWindow").addEventListener("click", () => {
-  latencyWindow = LATENCY_WINDOWS.find((each) => each !== latencyWindow);
-  showLatency();
-});
 
 // What is seen.
-
-function showLatency() {
-  const figures = latencies.over(latencyWindow);
-  $("latency").hidden = figures === null;
-  if (!figures) return;
-  $("latencyText").textContent = `p50 ${seconds(figures.p50)} · p95 ${seconds(figures.p95)}`;
-  $("latencyWindow").textContent = `last ${Math.min(figures.count, latencyWindow)} of ${latencyWindow}`;
-  $("latencyWindow").ariaLabel = `Time to the first sound over the last ${latencyWindow} turns; change the number of turns`;
-}
 
 function showOpenings() {
   const empty = everReady && chat.isEmpty();

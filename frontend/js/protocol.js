@@ -6,7 +6,9 @@ export const FLAG_LAST = 1;
 export const FLAG_FLUSH = 2;
 export const UPLINK_RATE = 16000;
 export const UPLINK_FRAME_SAMPLES = 320;
-export const MAX_TEXT_CHARS = 4000;
+const MAX_TEXT_CHARS = 4000;
+/** What the server says of a longer message. */
+export const TEXT_TOO_LONG = `A message has at most ${MAX_TEXT_CHARS} characters; please shorten it.`;
 
 const KIND_AUDIO = 1;
 const HEADER_VERSION = 1;
@@ -53,6 +55,11 @@ export function unpackHeader(message) {
     generation: view.getUint32(8, true),
     sequence: view.getUint32(12, true),
   };
+}
+
+/** Whether a message is short enough; the server counts characters, not halves of them. */
+export function takesText(text) {
+  return [...text].length <= MAX_TEXT_CHARS;
 }
 
 /** Milliseconds since 1970, with fractions, on the clock that never steps back. */

@@ -110,3 +110,25 @@ export function createLatencies() {
     },
   };
 }
+
+const WINDOWS = [20, 50];
+
+/** The line above the conversation: percentiles of `latencies` over a window that `button` changes. */
+export function createLatencyLine({ line, text, button }, latencies) {
+  let window = WINDOWS[0];
+
+  function show() {
+    const figures = latencies.over(window);
+    line.hidden = figures === null;
+    if (!figures) return;
+    text.textContent = `p50 ${seconds(figures.p50)} · p95 ${seconds(figures.p95)}`;
+    button.textContent = `last ${Math.min(figures.count, window)} of ${window}`;
+    button.ariaLabel = `Time to the first sound over the last ${window} turns; change the number of turns`;
+  }
+
+  button.addEventListener("click", () => {
+    window = WINDOWS.find((each) => each !== window);
+    show();
+  });
+  return { show };
+}
