@@ -36,6 +36,7 @@ const chat = createChat({
 
 let connectionStatus = { phase: "connecting", code: "", attempt: 0 };
 let everReady = false;
+let silent = false;
 let server = "idle";
 let session = { id: "", settings: {}, source: { mode: "llm", detail: "" } };
 let generation = 0;
@@ -49,7 +50,7 @@ const connection = createConnection({
   url: new URL("v1/conversation", location.href.replace(/^http/, "ws")).href,
   client: "parley-page/1",
   settings: () => preferences.get("settings"),
-  on: { event: onEvent, audio: onAudio, ready: onReady, caughtUp: onCaughtUp, status: onStatus },
+  on: { event: onEvent, audio: onAudio, ready: onReady, caughtUp: onCaughtUp, silent: onSilent, status: onStatus },
 });
 const sound = createSound({
   volume: preferences.get("volume"),
@@ -119,7 +120,12 @@ function onReady(event, fresh) {
 }
 
 function onCaughtUp() {
-  for (const command of pending.sendAgain()) connection.sendCommand(command);
+  for (const command of pending.sendAgain()) connection.sendMessage(command);
+}
+
+function onSilent(now) {
+  silent = now;
+  render();
 }
 
 function showHistory(history) {
@@ -293,7 +299,7 @@ function sendMessage(text) {
     return false;
   }
   const command = { type: "user_message", text, at_ms: nowMs() };
-  if (!connection.sendCommand(command)) {
+  if (!connection.sendMessage(command)) {
     reconnect();
     notices.show("unsent", "Not connected just now; your message is kept here.");
     return false;
@@ -347,6 +353,7 @@ function render() {
     connection: connectionStatus.phase,
     waitingFor: connectionStatus.code,
     everReady,
+    silent,
     server,
     listening,
     opening: voice.opening(),

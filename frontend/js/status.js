@@ -49,14 +49,15 @@ const RECONNECTING = ["reconnecting", "Reconnecting…"];
 
 /**
  * The state's name and its words. `connection` is a phase, `waitingFor` the error code
- * behind it, `server` the last conversation_state or "moving" between two workers, `listening` the
+ * behind it, `silent` whether nothing comes back after a message, `server` the last conversation_state or "moving" between two workers, `listening` the
  * state of the listening machine, `sounding` whether an answer is heard just now.
  */
-export function describe({ connection, waitingFor, everReady, server, listening, opening, sounding, name }) {
+export function describe({ connection, waitingFor, everReady, silent, server, listening, opening, sounding, name }) {
   if (connection === "stopped") return ["stopped", "Not connected"];
   if (waitingFor === "at_capacity") return ["waiting", "Waiting for a place…"];
   if (connection !== "ready") return everReady ? RECONNECTING : ["connecting", "Connecting…"];
   if (server === "moving") return RECONNECTING;
+  if (silent) return ["silent", "No answer: the network or the server may be gone"];
   if (opening) return ["opening", "Waiting for the microphone…"];
   if (sounding || server === "answering") return ["answering", `${name} is speaking`];
   if (server === "thinking") return ["thinking", `${name} is thinking…`];

@@ -10,6 +10,8 @@ const CAPACITY_DELAY_MS = 5000;
 const STEADY_MS = 3000;
 const PING_MS = 15000;
 const PONG_WAIT_MS = 8000;
+// A server that has a message thinks about it at once; a ping with it is answered even between two workers.
+const SILENCE_MS = 3000;
 // The server looks for another worker for 20 s, and answers nothing meanwhile.
 const MOVE_WAIT_MS = 25000;
 // From the first packet to `ready`: neither a handshake nor a hello that nobody answers ends by itself.
@@ -28,6 +30,7 @@ const FORGETTING_CODES = new Set(["session_unknown", "token_invalid"]);
  *   on.audio(header, samples)    each answer frame, samples as Int16Array
  *   on.ready(event, fresh)       the session can be used; fresh: it is not the one from before
  *   on.caughtUp()                everything that a resumed session sends again has come
+ *   on.silent(true|false)        a message was sent, and for SILENCE_MS nothing at all has come
  *   on.status({phase, code, retryAt, attempt})
  * where phase is connecting, ready, waiting (until retryAt, performance.now() ms) or stopped.
  */
@@ -43,6 +46,8 @@ export function createConnection({ url, client, settings, on, storage = sessionS
   let pingTimer = 0;
   let pongTimer = 0;
   let readyTimer = 0;
+  let silenceTimer = 0;
+  let silent = false;
   let moving = false;
   let caughtUpAt = 0;
   let uplinkSequence = 0;
@@ -85,6 +90,7 @@ export function createConnection({ url, client, settings, on, storage = sessionS
   function receive(data) {
     clearTimeout(pongTimer);
     pongTimer = 0;
+    endSilence();
     if (typeof data === "string") receiveEvent(JSON.parse(data));
     else receiveAudio(data);
   }
@@ -165,10 +171,18 @@ export function createConnection({ url, client, settings, on, storage = sessionS
     pongTimer ||= setTimeout(abandon, moving ? MOVE_WAIT_MS : PONG_WAIT_MS);
   }
 
+  function endSilence() {
+    clearTimeout(silenceTimer);
+    silenceTimer = 0;
+    if (!silent) return;
+    silent = false;
+    on.silent(false);
+  }
+
   function abandon() {
-    const silent = socket;
+    const abandoned = socket;
     socket = null;
-    silent.close();
+    abandoned.close();
     closed(1006);
   }
 
@@ -178,6 +192,7 @@ export function createConnection({ url, client, settings, on, storage = sessionS
     caughtUpAt = 0;
     for (const timer of [pingTimer, pongTimer, readyTimer]) clearTimeout(timer);
     pongTimer = 0;
+    endSilence();
     const code = CLOSE_CODES[closeCode] ?? (phase === "ready" ? "" : (lastError?.code ?? ""));
     if (phase === "ready" && performance.now() - readyAt > STEADY_MS) attempt = 0;
     if (FINAL_CODES.has(code)) {
@@ -214,6 +229,18 @@ export function createConnection({ url, client, settings, on, storage = sessionS
     return true;
   }
 
+  /** A command that somebody waits for the answer of: a silence after it is noticed soon. */
+  function sendMessage(command) {
+    if (!sendCommand(command)) return false;
+    sendCommand({ type: "ping", at_ms: nowMs() });
+    expectMessage();
+    silenceTimer ||= setTimeout(() => {
+      silent = true;
+      on.silent(true);
+    }, SILENCE_MS);
+    return true;
+  }
+
   /** One 20 ms microphone frame; dropped where no session takes it or the line does not keep up. */
   function sendAudio(samples, timeUs) {
     if (phase !== "ready" || socket?.readyState !== WebSocket.OPEN) return;
@@ -232,6 +259,7 @@ export function createConnection({ url, client, settings, on, storage = sessionS
     connect,
     connectNow,
     sendCommand,
+    sendMessage,
     sendAudio,
     counters: () => ({ ...counters }),
     status: () => ({ phase, epoch, sequence: session.lastSequence }),

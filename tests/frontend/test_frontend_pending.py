@@ -83,7 +83,10 @@ async def test_what_is_sent_again(blank: Page, name: str) -> None:
 async def typed(page: Page, server: Connection, text: str) -> dict[str, Any]:
     await page.fill("#messageInput", text)
     await page.press("#messageInput", "Enter")
-    return await server.command("user_message")
+    command = await server.command("user_message")
+    # It asks for a sign of life, too.
+    await server.command("ping")
+    return command
 
 
 async def caught_up(server: Connection) -> None:

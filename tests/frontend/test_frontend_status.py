@@ -11,7 +11,7 @@ CLOSED: dict[str, Any] = {"wanted": False, "connected": True, "answers": [], "op
 OPEN: dict[str, Any] = {**CLOSED, "wanted": True, "open": True}
 TAIL: dict[str, Any] = {**CLOSED, "wanted": True, "answers": [1]}
 KNOWN: dict[str, Any] = {
-    "connection": "ready", "waitingFor": "", "everReady": True, "server": "idle", "listening": CLOSED,
+    "connection": "ready", "waitingFor": "", "everReady": True, "silent": False, "server": "idle", "listening": CLOSED,
     "opening": False, "sounding": False, "name": "Aria",
 }  # fmt: skip
 
@@ -29,6 +29,9 @@ TABLE: dict[str, tuple[dict[str, Any], str]] = {
     "the next answer is thought of": ({"listening": OPEN, "server": "thinking"}, "thinking"),
     "the microphone opens": ({"opening": True}, "opening"),
     "between two workers": ({"listening": OPEN, "server": "moving"}, "reconnecting"),
+    "nothing comes back": ({"silent": True}, "silent"),
+    "nothing comes back while the page listens": ({"silent": True, "listening": OPEN}, "silent"),
+    "nothing comes back, and between two workers": ({"silent": True, "server": "moving"}, "reconnecting"),
     "the connection is lost": ({"connection": "waiting", "listening": TAIL}, "reconnecting"),
     "the first connection": ({"connection": "connecting", "everReady": False}, "connecting"),
     "no place is free": ({"connection": "waiting", "waitingFor": "at_capacity"}, "waiting"),
