@@ -3,14 +3,19 @@
 Every service declares its variables in a `config.py` of its own as a subclass of `Configuration`.
 """
 
+import os
 import re
 import sys
+from pathlib import Path
 from typing import TypeVar
 
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-PREFIX = "PARLEY_"
+from services import configuration_names
+from services.configuration_names import PREFIX
+
+FILE = Path(".env")
 
 
 class Configuration(BaseSettings):
@@ -18,7 +23,7 @@ class Configuration(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
-        env_file=".env",
+        env_file=FILE,
         env_file_encoding="utf-8",
         extra="ignore",
         frozen=True,
@@ -27,7 +32,7 @@ class Configuration(BaseSettings):
 
 
 class ConfigurationError(ValueError):
-    """The text names each wrong variable, what it got (without secrets) and what it takes."""
+    """The text names each wrong variable, what it got (without secrets) and what it takes; or a line of `.env`."""
 
 
 # Greedy: a password may hold any character, so all before the last @ may be one, also in a list of addresses.
@@ -41,7 +46,10 @@ ConfigurationT = TypeVar("ConfigurationT", bound=Configuration)
 def load(kind: type[ConfigurationT]) -> ConfigurationT:
     """The configuration of a service. Raises ConfigurationError."""
     try:
+        configuration_names.check_file(FILE)
         return kind()
+    except configuration_names.FileError as error:
+        raise ConfigurationError(str(error)) from error
     except ValidationError as error:
         lines: list[str] = []
         for problem in error.errors():
@@ -62,9 +70,17 @@ def _without_credentials(value: object) -> object:
 
 
 def load_or_exit(kind: type[ConfigurationT]) -> ConfigurationT:
-    """As `load`; a wrong value ends the process with status 2 and the sentence."""
+    """As `load`; a wrong value ends the process with status 2 and the sentence. A name that nothing reads is told."""
     try:
-        return load(kind)
+        configuration = load(kind)
     except ConfigurationError as error:
         print(f"configuration: {error}", file=sys.stderr)
         raise SystemExit(2) from error
+    for sentence in misspelt():
+        print(f"configuration: {sentence}", file=sys.stderr)
+    return configuration
+
+
+def misspelt() -> list[str]:
+    """A sentence for each variable, in the environment or in `.env`, that begins as ours do and that nothing reads."""
+    return configuration_names.misspelt(os.environ, FILE)

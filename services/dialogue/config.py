@@ -5,20 +5,29 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
+from services.addresses import Host, HostPorts
 from services.configuration import Configuration
 
 
 class WorkerConfiguration(Configuration):
-    nats_url: str = Field("nats://127.0.0.1:4222", description="the address of NATS, such as nats://host:4222")
+    nats_url: str = Field(
+        "nats://127.0.0.1:4222",
+        pattern=r"^(nats|tls)://\S+$",
+        description="the address of NATS, such as nats://host:4222",
+    )
     slots: int = Field(32, ge=1, le=10_000, description="how many sessions this worker holds at once, 1 to 10000")
-    health_host: str = Field("127.0.0.1", description="the address to serve health and metrics on")
+    health_host: Host = Field("127.0.0.1", description="the address to serve health and metrics on")
     health_port: int = Field(
         0, ge=0, le=65535, description="a port for /healthz, /readyz and /metrics; 0: any free one"
     )
 
-    stt_addresses: str = Field("127.0.0.1:8001", description="host:port of Triton's gRPC, several with commas")
+    stt_addresses: HostPorts = Field(
+        "127.0.0.1:8001", min_length=3, description="host:port of Triton's gRPC, several with commas"
+    )
     stt_model: str = Field("pocketsphinx", description="the name of a recognition model")
-    tts_addresses: str = Field("127.0.0.1:8001", description="host:port of Triton's gRPC, several with commas")
+    tts_addresses: HostPorts = Field(
+        "127.0.0.1:8001", min_length=3, description="host:port of Triton's gRPC, several with commas"
+    )
     tts_model: str = Field("espeak", description="the name of a synthesis model")
 
     llm_mode: Literal["llm", "template", "echo"] = Field("template", description="llm, template or echo")

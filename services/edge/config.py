@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
+from services.addresses import Host
 from services.configuration import Configuration
 from services.edge.origins import normalized
 
@@ -13,7 +14,7 @@ PAGE = Path(__file__).resolve().parents[2] / "frontend"
 
 
 class EdgeConfiguration(Configuration):
-    host: str = Field("127.0.0.1", description="the address to listen on; 0.0.0.0 for all.")
+    host: Host = Field("127.0.0.1", description="the address to listen on; 0.0.0.0 for all.")
     port: int = Field(8080, ge=0, le=65535, description="the port to listen on; 0 for a free one.")
     nats_url: str = Field(
         "nats://127.0.0.1:4222",

@@ -125,7 +125,8 @@ async def _from_settings(url: str, api_key: str, model: str) -> AnswerSource:
     except http.NoAnswerError as error:
         if not model:
             raise AnswerSourceError(
-                f"PARLEY_LLM_MODEL: needed, since the server of PARLEY_LLM_URL could not be asked for one: {error}"
+                f"PARLEY_LLM_URL: the server there could not be asked for its models: {error}. Is the address right, "
+                "and is the server running?"
             ) from error
         doubt = f" It could not be asked for its models just now: {error}."
     else:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from services.addresses import Host, HostPorts
 from services.configuration import Configuration
 
 
@@ -23,7 +24,7 @@ def _is_header_value(value: SecretStr) -> SecretStr:
 
 
 class LauncherConfiguration(Configuration):
-    host: str = Field(
+    host: Host = Field(
         default="127.0.0.1",
         min_length=1,
         description="the address the page is served on; 0.0.0.0 lets other machines in, for whose browsers it then "
@@ -47,4 +48,10 @@ class LauncherConfiguration(Configuration):
         default=SecretStr(""), description="that server's key, if it wants one."
     )
     llm_model: str = Field(default="", description="the model to ask; empty: the first that the server lists.")
+    stt_addresses: HostPorts = Field(
+        default="", description="host:port of Triton's gRPC, several with commas; empty: the one that is run here."
+    )
+    tts_addresses: HostPorts = Field(
+        default="", description="host:port of Triton's gRPC, several with commas; empty: the one that is run here."
+    )
     log_format: Literal["console", "json"] = Field(default="console", description="console or json.")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from services.configuration import ConfigurationError, load
+from services.configuration import ConfigurationError, load, misspelt
 from services.launcher import answer_source, doctor_checks, http, instance, speech_parts
 from services.launcher.answer_source import AnswerSourceError
 from services.launcher.config import LauncherConfiguration
@@ -55,7 +55,11 @@ def _all() -> Iterator[Finding]:
         for line in str(error).splitlines():
             yield from bad(line, "correct it in the environment or in .env")
         return
-    yield from ok("configuration")
+    strange = misspelt()
+    for sentence in strange:
+        yield from warn(sentence, "docs/configuration.md has all variables")
+    if not strange:
+        yield from ok("configuration")
     yield from doctor_checks.disk(configuration.state_dir)
     yield from doctor_checks.tritonserver(configuration.state_dir, speech_parts.repository())
     yield from doctor_checks.page_port(configuration.host, configuration.port)

@@ -14,7 +14,7 @@ from typing import Literal
 
 from packaging.requirements import Requirement
 
-from services.launcher import ports, triton
+from services.launcher import instance, ports, triton
 from services.launcher.parts import nats_server
 
 PYTHONS = ((3, 11), (3, 12))
@@ -146,8 +146,10 @@ def libraries(name: str, program: Path, env: Mapping[str, str] | None = None) ->
 def tritonserver(state: Path, repository: Path) -> list[Finding]:
     try:
         server = triton.prepare(repository, state / "doctor", triton.TritonPorts(1, 1, 1))
-    except (triton.TritonMissing, OSError) as error:
+    except triton.TritonMissing as error:
         return bad(str(error), "make setup")
+    except OSError as error:
+        return bad(instance.unusable(state, error), "correct it in the environment or in .env")
     stub = state / "doctor" / "backends" / "python" / "triton_python_backend_stub"
     found = libraries("tritonserver", Path(server.argv[0])) + libraries("Triton's Python stub", stub, server.env)
     shutil.rmtree(state / "doctor", ignore_errors=True)
@@ -175,8 +177,10 @@ def speech_data() -> list[Finding]:
 def page_port(host: str, port: int) -> list[Finding]:
     try:
         free = ports.page(host, port)
-    except (ports.NoPortError, OSError) as error:
-        return bad(f"no port for the page: {error}", "set PARLEY_HOST and PARLEY_PORT to what is free")
+    except ports.NoHostError as error:
+        return bad(str(error), "correct it in the environment or in .env")
+    except ports.NoPortError as error:
+        return bad(f"no port for the page: {error}", "set PARLEY_PORT to what is free")
     if free != port:
         return warn(f"port {port} is taken; the page would be on port {free}", "set PARLEY_PORT if you want another")
     return ok(f"port {port} is free")

@@ -1,6 +1,7 @@
 """A GET as health checks need it: no pool, no proxy, no redirect, a bounded body, nothing that blocks the loop."""
 
 import asyncio
+import os
 import ssl
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -38,7 +39,11 @@ async def get(url: str, within: float, headers: Mapping[str, str] | None = None)
                 writer.close()
     except TimeoutError as error:
         raise NoAnswerError(f"no answer within {within:g} s") from error
-    except (OSError, ValueError, UnicodeError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+    except OSError as error:
+        refused = isinstance(error, ConnectionError) and error.errno  # asyncio says the address as a tuple there
+        said = os.strerror(refused) if refused else error.strerror or str(error) or type(error).__name__
+        raise NoAnswerError(f"{parts.netloc.rpartition('@')[2]}: {said}") from error
+    except (ValueError, UnicodeError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
         raise NoAnswerError(str(error) or type(error).__name__) from error
 
 

@@ -81,6 +81,14 @@ def claim(root: Path) -> Instance:
     )
 
 
+def unusable(root: Path, error: OSError) -> str:
+    """The sentence for a state folder that cannot be made or written."""
+    return (
+        f"PARLEY_STATE_DIR: {root} cannot be used: {error.strerror or error}. It takes: a folder that can be made and "
+        "written, for the session secret, stores and logs"
+    )
+
+
 def running(root: Path) -> list[Running]:
     """The stacks that run from this state folder."""
     found: list[Running] = []

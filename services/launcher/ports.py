@@ -14,6 +14,10 @@ class NoPortError(RuntimeError):
     """No port is free; the text names what was tried."""
 
 
+class NoHostError(OSError):
+    """The page's host is none of this machine's addresses; the text names the variable."""
+
+
 def is_free(host: str, port: int) -> bool:
     """Whether a server can listen there. Raises OSError when the host is none of this machine's addresses."""
     family, kind, protocol, _, address = socket.getaddrinfo(
@@ -45,9 +49,15 @@ def internal(count: int, choose: random.Random) -> list[int]:
 
 
 def page(host: str, wanted: int) -> int:
-    """The wanted port, or the next free one above it. Raises NoPortError, or OSError as `is_free` does."""
+    """The wanted port, or the next free one above it. Raises NoPortError and NoHostError."""
     last = min(wanted + PAGE_PORTS_TRIED, 65_535)
-    for port in range(wanted, last + 1):
-        if is_free(host, port):
-            return port
+    try:
+        for port in range(wanted, last + 1):
+            if is_free(host, port):
+                return port
+    except OSError as error:
+        raise NoHostError(
+            f"PARLEY_HOST: this machine cannot listen on {host}: {error.strerror}. "
+            "It takes: an address of this machine, such as 127.0.0.1; 0.0.0.0 for all"
+        ) from error
     raise NoPortError(f"the ports {wanted}-{last} are all taken on {host}; choose another with --port")

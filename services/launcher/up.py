@@ -20,7 +20,7 @@ from services.launcher.config import LauncherConfiguration
 from services.launcher.console import Console
 from services.launcher.instance import Instance, NoRoomError, Running
 from services.launcher.parts import Ports
-from services.launcher.ports import NoPortError
+from services.launcher.ports import NoHostError, NoPortError
 from services.launcher.supervisor import Command, Supervisor
 from services.launcher.triton import TritonMissing, TritonPorts
 
@@ -32,16 +32,19 @@ def up(verbose: bool = False) -> int:
     configuration = load_or_exit(LauncherConfiguration)
     try:
         mine = instance.claim(configuration.state_dir)
-    except (NoRoomError, OSError) as error:
+    except NoRoomError as error:
         print(f"parley: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"configuration: {instance.unusable(configuration.state_dir, error)}", file=sys.stderr)
+        return 2
     console = Console(sys.stdout, mine.log_file, verbose)
     try:
         return asyncio.run(_up(configuration, mine, console))
     except (AnswerSourceError, NoPortError, TritonMissing, OSError) as error:
         console.say(str(error), trouble=True)
         console.say("`parley doctor` looks at everything that is needed.")
-        return 2 if isinstance(error, AnswerSourceError) else 1
+        return 2 if isinstance(error, AnswerSourceError | NoHostError) else 1
     except KeyboardInterrupt:
         return 130
     finally:
@@ -92,7 +95,7 @@ async def _up(configuration: LauncherConfiguration, mine: Instance, console: Con
 
 
 def choose_ports(host: str, page: int) -> Ports:
-    """A free port for each part. Raises NoPortError, or OSError when the host is none of this machine's."""
+    """A free port for each part. Raises NoPortError and ports.NoHostError."""
     found = ports.internal(6, random.Random())
     return Ports(ports.page(host, page), *found)
 
@@ -120,11 +123,14 @@ def stack(
         environment=base,
     )
     speech: dict[str, str] = {}
-    for kind, model in (("STT", "pocketsphinx"), ("TTS", "espeak")):
+    for kind, given, model in (
+        ("STT", configuration.stt_addresses, "pocketsphinx"),
+        ("TTS", configuration.tts_addresses, "espeak"),
+    ):
         addresses, name = f"PARLEY_{kind}_ADDRESSES", f"PARLEY_{kind}_MODEL"
-        if settings.get(addresses):
-            console.say(f"{addresses} is set: {settings.get(name) or model} at {settings[addresses]} is used")
-        speech[addresses] = settings.get(addresses) or server.grpc_address
+        if given:
+            console.say(f"{addresses} is set: {settings.get(name) or model} at {given} is used")
+        speech[addresses] = given or server.grpc_address
         speech[name] = settings.get(name) or model
     models = speech_parts.Models(
         server.grpc_address,

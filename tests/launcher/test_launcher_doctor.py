@@ -63,7 +63,12 @@ BROKEN: list[tuple[Callable[[Path], list[Finding]], str, str, str]] = [
     (lambda _: doctor_checks.browser(lambda _: None), "warn", "only the tests", "apt-get install chromium"),
     (lambda path: doctor_checks.disk(path, lambda _: 5_000_000), "bad", "4 MB of disk", "PARLEY_STATE_DIR"),
     (lambda path: doctor_checks.disk(path, lambda _: 500_000_000), "warn", "476 MB of disk", "may grow"),
-    (lambda _: doctor_checks.page_port("192.0.2.1", 8080), "bad", "no port for the page", "PARLEY_HOST"),
+    (
+        lambda _: doctor_checks.page_port("192.0.2.1", 8080),
+        "bad",
+        "PARLEY_HOST: this machine cannot listen on 192.0.2.1",
+        "correct it",
+    ),
 ]
 
 
@@ -154,6 +159,22 @@ def test_the_whole_doctor_runs_here(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     out = io.StringIO()
     assert doctor.doctor(out) == 1
     assert "bad   PARLEY_PORT: " in out.getvalue()
+
+
+def test_the_doctor_names_a_state_folder_that_cannot_be_made() -> None:
+    finding = only(doctor_checks.tritonserver(Path("/proc/parley"), ROOT / "model_repository"))
+    assert finding.level == "bad"
+    assert finding.what.startswith("PARLEY_STATE_DIR: /proc/parley cannot be used: ")
+    assert "Errno" not in finding.what
+
+
+def test_the_doctor_tells_a_misspelt_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLEY_STATE_DIR", str(tmp_path))
+    monkeypatch.setenv("PARLEY_LLM_MODE", "echo")
+    monkeypatch.setenv("PARLEY_PROT", "1")
+    out = io.StringIO()
+    assert doctor.doctor(out) == 0
+    assert "warn  PARLEY_PROT: nothing reads this variable; did you mean PARLEY_PORT?" in out.getvalue()
 
 
 def test_the_doctor_runs_on_supported_pythons_only_here() -> None:

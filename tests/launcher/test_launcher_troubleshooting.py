@@ -40,8 +40,12 @@ def test_what_the_terminal_is_quoted_with_is_what_it_says() -> None:
         "stacks run from",
         "processes that an earlier run left",
         "and Triton's models want",
-        "needed, since the server of PARLEY_LLM_URL could not be asked for one: ",
+        "the server there could not be asked for its models: ",
         "answers no more (",
+        "this is not NAME=value.",
+        ": nothing reads this variable; did you mean ",
+        "this machine cannot listen on ",
+        " cannot be used: ",
         "these system packages are missing: ",
     ):
         assert words in everything

@@ -1,0 +1,48 @@
+"""What addresses in the configuration look like, checked at start."""
+
+import ipaddress
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+_NAME = re.compile(r"(?=.{1,253}$)\w([\w-]{0,61}\w)?(\.\w([\w-]{0,61}\w)?)*\.?", re.ASCII)
+_HOST_PORT = re.compile(r"(\[(?P<v6>[^\[\]]*)\]|(?P<host>[^:\[\]]*)):(?P<port>\d{1,5})", re.ASCII)
+
+
+def is_host(text: str) -> bool:
+    """Whether it is an IP address or can be the name of a machine."""
+    if ":" in text or re.fullmatch(r"[\d.]+", text, re.ASCII):
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            return False
+        return True
+    return _NAME.fullmatch(text) is not None
+
+
+def is_host_port(text: str) -> bool:
+    """Whether it is host:port; an IPv6 address stands in brackets."""
+    found = _HOST_PORT.fullmatch(text)
+    if not found or not 1 <= int(found["port"]) <= 65_535:
+        return False
+    return ":" in found["v6"] and is_host(found["v6"]) if found["host"] is None else is_host(found["host"])
+
+
+def _host(value: str) -> str:
+    if value and not is_host(value):
+        raise ValueError("this is no IP address and no name of a machine")
+    return value
+
+
+def _host_ports(value: str) -> str:
+    for address in value.split(",") if value else ():
+        if not is_host_port(address.strip()):
+            raise ValueError(f"{address.strip()!r} is not host:port")
+    return value
+
+
+Host = Annotated[str, AfterValidator(_host)]
+"""An IP address or a machine's name, or empty."""
+HostPorts = Annotated[str, AfterValidator(_host_ports)]
+"""host:port, several with commas between, or empty."""
