@@ -32,6 +32,7 @@ const chat = createChat({
   scroller: $("scroller"),
   cast,
   announce: (text) => ($("announcer").textContent = text),
+  sendAgain: sendMessage,
 });
 
 let connectionStatus = { phase: "connecting", code: "", attempt: 0 };
@@ -190,7 +191,7 @@ const HANDLERS = {
 };
 
 function onEvent(event) {
-  pending.take(event);
+  for (const { text } of pending.take(event)) chat.userRefused(text);
   HANDLERS[event.type]?.(event);
   render();
 }
@@ -287,6 +288,7 @@ async function interrupt() {
     voice.dispatch({ type: "flushed", generation: next });
   } else if (server === "thinking" || server === "user_speaking") {
     pending.dropAll();
+    chat.userCancelled();
     connection.sendCommand({ type: "cancel" });
   }
   render();

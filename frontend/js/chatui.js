@@ -15,11 +15,13 @@ function element(tag, className, text) {
 /**
  * The conversation in `list` (an <ol>) inside `scroller`. `cast.find(id)` names a character; `announce(text)` tells it
  * to a screen reader, which hears whole utterances only: tokens would be chatter, and spoken answers speak for
- * themselves.
+ * themselves. `sendAgain(text)` sends a message that the server did not take; false: it did not go out.
  */
-export function createChat({ list, scroller, cast, announce }) {
+export function createChat({ list, scroller, cast, announce, sendAgain }) {
   // Lines of the user that no committed turn has taken yet, oldest first.
   let open = [];
+  // Typed lines that the server did not take.
+  let unsent = [];
   const answers = new Map();
   let dots = null;
   const { keepEnd, toEnd } = createFollowing(scroller);
@@ -80,9 +82,39 @@ export function createChat({ list, scroller, cast, announce }) {
   }
 
   function userTyped(text) {
-    userLine().said.textContent = text;
+    const entry = userLine();
+    entry.typed = text;
+    entry.said.textContent = text;
     // Whoever sends something wants to see it, wherever they were reading.
     toEnd();
+  }
+
+  function markUnsent(entry) {
+    open = open.filter((each) => each !== entry);
+    unsent.push(entry);
+    const again = element("button", "quiet", "Send again");
+    again.type = "button";
+    again.addEventListener("click", () => sendAgain(entry.typed) && removeUnsent(entry));
+    const note = element("p", "mark", "not sent ");
+    note.append(again);
+    entry.item.classList.add("unsent");
+    entry.item.append(note);
+  }
+
+  function removeUnsent(entry) {
+    unsent = unsent.filter((each) => each !== entry);
+    entry.item.remove();
+  }
+
+  /** The server did not take a typed message: it stays, and can be sent again. */
+  function userRefused(text) {
+    const entry = open.findLast(({ typed }) => typed === text);
+    if (entry) keepEnd(() => markUnsent(entry));
+  }
+
+  /** What waits for an answer gets none, by the user's wish. */
+  function userCancelled() {
+    for (const entry of open) entry.cancelled = true;
   }
 
   function answerStart({ generation, character }) {
@@ -135,8 +167,7 @@ export function createChat({ list, scroller, cast, announce }) {
       const users = open.filter((entry) => entry.generation === generation);
       if (users.length === 0 && open.length > 0 && !answers.has(generation)) users.push(open[0]);
       open = open.filter((entry) => !users.includes(entry));
-      for (const extra of users.slice(1)) extra.item.remove();
-      const user = users[0] ?? pastUser(turn);
+      const user = takeLines(users, turn) ?? pastUser(turn, answers.get(generation)?.item);
       const entry = answers.get(generation) ?? answerLine(turn.character ?? "");
       answers.set(generation, entry);
       showTurn(turn, entry, user);
@@ -144,10 +175,24 @@ export function createChat({ list, scroller, cast, announce }) {
     });
   }
 
-  function pastUser(turn) {
+  /** The one line that is left of those that became the turn; what was typed and is not in it was not taken. */
+  function takeLines(users, turn) {
+    const isIn = ({ typed }) => turn.user.includes(typed);
+    for (const entry of unsent.filter(isIn)) removeUnsent(entry);
+    const missing = users.filter((entry) => entry.typed !== undefined && !isIn(entry));
+    const [user, ...extras] = users.filter((entry) => !missing.includes(entry));
+    for (const entry of missing) {
+      if (entry.cancelled) entry.item.remove();
+      else markUnsent(entry);
+    }
+    for (const extra of extras) extra.item.remove();
+    return user;
+  }
+
+  function pastUser(turn, before = null) {
     const user = line("user", "You");
     user.said.textContent = turn.user;
-    list.append(user.item);
+    list.insertBefore(user.item, before);
     return user;
   }
 
@@ -160,9 +205,10 @@ export function createChat({ list, scroller, cast, announce }) {
     });
   }
 
-  /** Everything anew, from what history holds; lines that wait for their answer stay. */
+  /** Everything anew, from what history holds; lines that wait for their answer and such as were not taken stay. */
   function showHistory(turns) {
-    const waiting = open.map(({ item }) => item);
+    open = open.filter(({ typed }) => typed === undefined || !turns.some(({ user }) => user.includes(typed)));
+    const waiting = [...unsent, ...open].map(({ item }) => item);
     list.replaceChildren();
     answers.clear();
     for (const turn of turns) {
@@ -178,6 +224,7 @@ export function createChat({ list, scroller, cast, announce }) {
 
   function clear() {
     open = [];
+    unsent = [];
     answers.clear();
     list.replaceChildren();
   }
@@ -213,7 +260,7 @@ export function createChat({ list, scroller, cast, announce }) {
   }
 
   return {
-    userPartial, userFinal, userTyped, answerStart, answerChunk, answerSounds, answerStop,
+    userPartial, userFinal, userTyped, userRefused, userCancelled, answerStart, answerChunk, answerSounds, answerStop,
     committed, metrics, showHistory, clear, divide, greet, thinking,
     isEmpty: () => list.querySelector(".line:not(.greeting)") === null,
   };

@@ -80,6 +80,39 @@ async def test_what_is_sent_again(blank: Page, name: str) -> None:
     assert texts == expected
 
 
+REFUSALS: dict[str, tuple[list[list[Any]], list[str]]] = {
+    "too fast": ([sent("one"), sent("two"), error(Code.RATE_LIMITED)], ["one", "two"]),
+    "too long": ([sent("one"), error(Code.TEXT_TOO_LONG)], ["one"]),
+    "too long beside one that is thought about": (
+        [sent("one"), sent("two"), state("thinking"), error(Code.TEXT_TOO_LONG)], ["two"],
+    ),
+    "once": ([sent("one"), error(Code.TEXT_TOO_LONG), error(Code.TEXT_TOO_LONG)], ["one"]),
+    "too fast, but it was not a text": ([sent("one"), state("thinking"), error(Code.RATE_LIMITED)], []),
+    "another trouble": ([sent("one"), error(Code.LANGUAGE_FAILED)], []),
+    "in history by now": ([sent("one"), committed("one"), error(Code.TEXT_TOO_LONG)], []),
+    "of another session": ([sent("one"), ready(fresh=True), error(Code.TEXT_TOO_LONG)], []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+async def test_what_was_refused(blank: Page, name: str) -> None:
+    steps, expected = REFUSALS[name]
+    texts = await blank.evaluate(
+        """async (steps) => {
+          const { createPending } = await import("/js/pending.js");
+          const pending = createPending();
+          const texts = [];
+          for (const [method, ...given] of steps) {
+            const result = pending[method](...given);
+            if (method === "take") texts.push(...result.map(({ text }) => text));
+          }
+          return texts;
+        }""",
+        steps,
+    )
+    assert texts == expected
+
+
 async def typed(page: Page, server: Connection, text: str) -> dict[str, Any]:
     await page.fill("#messageInput", text)
     await page.press("#messageInput", "Enter")

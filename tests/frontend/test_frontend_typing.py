@@ -2,7 +2,8 @@
 
 import pytest
 from page_driver import OpenPage, until
-from scripted_edge import Edge
+from playwright.async_api import Page
+from scripted_edge import Connection, Edge
 
 from services.contracts import events
 from services.contracts.commands import MAX_TEXT_CHARS
@@ -80,3 +81,84 @@ async def test_a_message_that_is_answered_ends_the_wait(edge: Edge, open_page: O
     await until(page, "parley.state === 'thinking'")
     await page.clock.fast_forward(7000)
     assert await page.evaluate("parley.state") == "thinking"
+
+
+async def type_in(page: Page, text: str) -> None:
+    await page.fill("#messageInput", text)
+    await page.press("#messageInput", "Enter")
+
+
+async def answer(server: Connection, generation: int, user: str) -> None:
+    await server.send(events.ConversationState(state="thinking", turn=generation))
+    await server.send(events.TextStreamStart(turn=generation, generation=generation, character="aria"))
+    await server.send(events.TextChunk(generation=generation, text="Indeed."))
+    turn = events.Turn(number=generation, user=user, assistant="Indeed.", character="aria", at=1.0)
+    await server.send(events.TurnCommitted(generation=generation, turn=turn))
+    await server.send(events.ConversationState(state="idle", turn=generation))
+
+
+async def test_a_refused_message_stays_and_can_be_sent_again(edge: Edge, open_page: OpenPage) -> None:
+    page = await open_page()
+    server = await edge.ready_connection()
+    await until(page, "parley.state === 'idle'")
+    await type_in(page, "Tell me about the sea")
+    await server.command("user_message")
+    await server.send(events.error(Code.RATE_LIMITED))
+    await until(page, "document.querySelector('.unsent')")
+    assert "faster than a conversation needs" in await page.inner_text("#notices")
+    assert await page.inner_text(".unsent .said") == "Tell me about the sea"
+    assert "not sent" in await page.inner_text(".unsent .mark")
+    # Another turn comes and goes, and a loss of what was shown: it is still there.
+    await type_in(page, "And the sky?")
+    await server.command("user_message")
+    await answer(server, 1, "And the sky?")
+    await until(page, "parley.counters.turns === 1")
+    await server.ready(resumed=True, complete=False, epoch=2)
+    await until(page, "parley.connection.epoch === 2")
+    await page.get_by_role("button", name="Send again").click()
+    assert (await server.command("user_message"))["text"] == "Tell me about the sea"
+    assert await page.locator(".unsent").count() == 0
+    assert await page.locator(".line-user .said").all_inner_texts() == ["Tell me about the sea"]
+
+
+async def test_a_message_that_was_refused_without_a_word_is_found_missing(edge: Edge, open_page: OpenPage) -> None:
+    page = await open_page()
+    server = await edge.ready_connection()
+    await until(page, "parley.state === 'idle'")
+    for text in ("one", "two", "three"):
+        await type_in(page, text)
+        await server.command("user_message")
+    # The server says at most once a second that it takes nothing; the turn tells which it took.
+    await answer(server, 1, "two")
+    await until(page, "parley.counters.turns === 1")
+    assert await page.locator(".line:not(.unsent) .said").all_inner_texts() == ["two", "Indeed."]
+    assert await page.locator(".unsent .said").all_inner_texts() == ["one", "three"]
+
+
+async def test_a_message_that_was_taken_after_all_is_not_shown_twice(edge: Edge, open_page: OpenPage) -> None:
+    page = await open_page()
+    server = await edge.ready_connection()
+    await until(page, "parley.state === 'idle'")
+    await type_in(page, "one")
+    await server.send(events.error(Code.RATE_LIMITED))
+    await until(page, "document.querySelector('.unsent')")
+    await answer(server, 1, "one")
+    await until(page, "parley.counters.turns === 1")
+    assert await page.locator(".said").all_inner_texts() == ["one", "Indeed."]
+    assert await page.locator(".unsent").count() == 0
+
+
+async def test_what_was_cancelled_is_not_called_unsent(edge: Edge, open_page: OpenPage) -> None:
+    page = await open_page()
+    server = await edge.ready_connection()
+    await until(page, "parley.state === 'idle'")
+    await type_in(page, "one")
+    await server.send(events.ConversationState(state="thinking", turn=1))
+    await until(page, "parley.state === 'thinking'")
+    await page.click("#interruptButton")
+    await server.command("cancel")
+    await type_in(page, "two")
+    await answer(server, 1, "two")
+    await until(page, "parley.counters.turns === 1")
+    assert await page.locator(".said").all_inner_texts() == ["two", "Indeed."]
+    assert await page.locator(".unsent").count() == 0
