@@ -16,10 +16,24 @@ class Attach(msgspec.Struct, frozen=True, kw_only=True):
     resume: bool
     last_sequence: int = 0
     epoch: int = 0
-    """The attachment's is to be higher: the last that this edge knows of the session, or that a try which got no
-    reply may have been given. 0: none."""
+    """The last that this edge knows of the session; 0: none, as when it resumes what another edge had."""
+    unheard: int = 0
+    """So many tries of this attachment got no reply; a worker may have taken the session by each of them."""
     settings: SettingsPatch = SettingsPatch()
     client: str = ""
+
+
+_UNHEARD_STEP = 1000
+"""More epochs than a worker that is not heard counts by itself."""
+
+
+def next_epoch(known: int, request: Attach) -> int:
+    """The epoch of an attachment at a worker that has the session at epoch `known`.
+
+    It is higher than that of every attachment before, those included that nobody heard of: the edge would take
+    messages of the same epoch for its worker's, and of a higher one for another connection's.
+    """
+    return max(known, request.epoch) + 1 + _UNHEARD_STEP * request.unheard
 
 
 class Attached(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,7 +29,6 @@ async def connect(url: str, name: str) -> Client:
             lost = _on_loss.get(error.sub)
             if lost is not None:
                 lost()
-                return
         log.warning("nats", cause=str(error) or type(error).__name__)
 
     async def on_disconnect() -> None:

@@ -26,11 +26,12 @@ class Ask(Enum):
 
 
 class Refused(Exception):
-    """No worker took the session; `code` says why."""
+    """No worker took the session; `code` says why. `unheard`: that of the request, for the next one."""
 
-    def __init__(self, code: Code) -> None:
+    def __init__(self, code: Code, unheard: int = 0) -> None:
         super().__init__(code.value)
         self.code = code
+        self.unheard = unheard
 
 
 async def attach(bus: Bus, request: Attach, ask: Ask, workers_alive: bool) -> Attached:
@@ -44,11 +45,11 @@ async def attach(bus: Bus, request: Attach, ask: Ask, workers_alive: bool) -> At
         except NoResponder:
             reply = None
         except Unavailable:
-            reply, request = None, _outranking(request)
+            reply, request = None, _unheard(request)
         if reply is not None and reply.status not in _NEXT_PLEASE:
-            return _accept(reply)
+            return _accept(reply, request)
         if ask is Ask.HOLDER:
-            raise Refused(Code.NO_WORKER)
+            raise Refused(Code.NO_WORKER, request.unheard)
     return await _anyone(bus, request, workers_alive)
 
 
@@ -67,24 +68,24 @@ async def _anyone(bus: Bus, request: Attach, workers_alive: bool) -> Attached:
             except Unavailable:
                 if not bus.connected:
                     break
-                request = _outranking(request)
+                request = _unheard(request)
                 continue
             if reply.status not in _NEXT_PLEASE:
-                return _accept(reply)
+                return _accept(reply, request)
             full = full or reply.status == "busy"
         if not full and not nobody:
             break  # workers there are, and they fail: asking for another's slot mends nothing
-    raise Refused(Code.AT_CAPACITY if full else Code.NO_WORKER)
+    raise Refused(Code.AT_CAPACITY if full else Code.NO_WORKER, request.unheard)
 
 
-def _outranking(request: Attach) -> Attach:
-    """To be asked after a try without a reply: whoever may have taken the session unheard has a lower epoch."""
-    return msgspec.structs.replace(request, epoch=request.epoch + 1)
+def _unheard(request: Attach) -> Attach:
+    """To be asked after a try without a reply."""
+    return msgspec.structs.replace(request, unheard=request.unheard + 1)
 
 
-def _accept(reply: Attached) -> Attached:
+def _accept(reply: Attached, request: Attach) -> Attached:
     if reply.status == "unknown":
-        raise Refused(Code.SESSION_UNKNOWN)
+        raise Refused(Code.SESSION_UNKNOWN, request.unheard)
     return reply
 
 

@@ -77,6 +77,7 @@ class Link:
         self._opening = False
         self._greeted = asyncio.Event()
         """The present attachment's worker has said something."""
+        self._attached_at = 0.0
         self._present_at = 0.0
         """When `present` is due; 0 while it was not said for this attachment."""
         self._sequence = 0
@@ -145,6 +146,9 @@ class Link:
         if presence is not Presence.THERE:
             self._browser.say(Code.WORKER_LOST)
             self._seek(Ask.ANYONE if presence is Presence.LEFT else Ask.HOLDER_THEN_ANYONE)
+        elif not self._open and now - self._attached_at > MAX_RETRY_SECONDS:
+            # Something could not be sent although NATS did not go away, so its return will not set that right.
+            self._seek(Ask.HOLDER)
 
     async def present(self, now: float) -> None:
         """Called a few times a second: tells the worker now and then whose the session is."""
@@ -244,7 +248,8 @@ class Link:
         """
         self.wid = attached.wid
         self.epoch = attached.epoch
-        self._roster.expect(attached.wid, self._clock())
+        self._attached_at = self._clock()
+        self._roster.expect(attached.wid, self._attached_at)
         self._greeted.clear()
         self._present_at = 0.0
         with contextlib.suppress(Unavailable):
@@ -308,6 +313,7 @@ class Link:
                     ask = Ask.HOLDER_THEN_ANYONE
                 except Refused as refused:
                     code = refused.code
+                    request = msgspec.structs.replace(request, unheard=refused.unheard)
                 waited = self._clock() - started
                 if code is Code.SESSION_UNKNOWN or waited > patience:
                     metrics.REASSIGNED.labels("failed").inc()

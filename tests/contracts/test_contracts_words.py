@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.contracts import audio, events, moments, settings, subjects
-from services.contracts.assignment import BEAT_SECONDS, LOST_AFTER_SECONDS, Attach, Attached, Beat, Control
+from services.contracts.assignment import BEAT_SECONDS, LOST_AFTER_SECONDS, Attach, Attached, Beat, Control, next_epoch
 from services.contracts.errors import MEANINGS, Code
 from services.contracts.moments import PARTS, Moment
 from services.contracts.settings import SessionSettings, SettingsPatch
@@ -143,3 +143,12 @@ def test_parts_of_a_turn_join_up_in_the_order_of_its_moments():
 def test_audio_formats():
     assert (audio.UPLINK.frame_seconds, audio.UPLINK.frame_bytes) == (0.02, 640)
     assert (audio.DOWNLINK.frame_seconds, audio.DOWNLINK.frame_bytes) == (0.1, 4800)
+
+
+def test_an_attachment_outranks_all_that_nobody_heard_of():
+    """An edge that knows no epoch asked a holder and a free worker in vain; both take the session when they wake."""
+    asked = [Attach(sid="s", token="t", resume=True, unheard=unheard) for unheard in range(3)]
+    holder = next_epoch(next_epoch(7, asked[0]), asked[0])  # by two rounds
+    other = next_epoch(7, asked[1])
+    assert 7 < holder < other < next_epoch(7, asked[2])
+    assert next_epoch(3, Attach(sid="s", token="t", resume=True, epoch=9)) == 10

@@ -27,7 +27,7 @@ from nats.errors import Error as NatsError
 from websockets.asyncio.client import ClientConnection
 
 from services.contracts import commands, events, frame, subjects
-from services.contracts.assignment import BEAT_SECONDS, Attach, Attached, Beat, Control
+from services.contracts.assignment import BEAT_SECONDS, Attach, Attached, Beat, Control, next_epoch
 from services.contracts.frame import HEADER_BYTES, Flags, Header, Kind
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -246,7 +246,7 @@ class Worker:
     async def _take(self, message: Msg, request: Attach, known: Session | None) -> None:
         session = known or Session(0, request)
         session.attach = request
-        session.epoch = max(session.epoch, request.epoch) + 1
+        session.epoch = next_epoch(session.epoch, request)
         if request.sid not in self.sessions:
 
             async def received(uplink: Msg) -> None:

@@ -247,7 +247,47 @@ async def test_a_resumed_client_that_lost_its_worker_at_once_misses_nothing():
 async def test_who_may_have_taken_the_session_unheard_is_outranked():
     bus = Bus(Unavailable(), BUSY, Unavailable(), OK)
     await attach(bus, Attach(sid="0" * 32, token="t", resume=True, epoch=4), Ask.HOLDER_THEN_ANYONE, True)  # type: ignore[arg-type]
-    assert [asked.epoch for asked in bus.requests] == [5, 6]
+    assert [asked.unheard for asked in bus.requests] == [1, 2]
+    assert {asked.epoch for asked in bus.requests} == {4}
+
+
+async def test_nor_is_who_took_it_in_an_earlier_round():
+    socket, bus = (
+        Socket(HELLO),
+        Bus(OK, Unavailable(), FAILED, FAILED, FAILED, Attached(status="ok", wid="w2", epoch=2)),
+    )
+    talking, clock, _ = made(socket, bus)
+    running = asyncio.create_task(talking.run())
+    await turns()
+    clock.now += 3
+    talking.check(clock.now)
+    seeking = talking.link._seeking
+    assert seeking
+    await asyncio.wait_for(seeking, 5)
+    assert [asked.unheard for asked in bus.requests] == [0, 1, 1, 1, 1]
+    socket.incoming.put_nowait(GONE)
+    await running
+
+
+async def test_what_could_not_be_sent_while_nats_is_there_is_sent_a_little_later():
+    socket, bus = Socket(HELLO), Bus(OK, Attached(status="ok", wid="w", epoch=2))
+    talking, clock, roster = made(socket, bus)
+    running = asyncio.create_task(talking.run())
+    await turns()
+    bus.publish_error = Unavailable("for a moment")
+    await talking.link.send_command(b'{"type":"interrupt"}')
+    bus.publish_error = None
+    talking.check(clock.now)
+    await turns()
+    assert len(bus.requests) == 1, "not again and again, should it fail for long"
+    clock.now += 1.1
+    roster.heard(Beat(wid="w", slots=1, active=1), clock.now)
+    talking.check(clock.now)
+    await turns()
+    assert bus.said()[-1] == (Kind.JSON, 2, b'{"type":"interrupt"}')
+    assert [event for event in socket.sent if isinstance(event, events.Error)] == []
+    socket.incoming.put_nowait(GONE)
+    await running
 
 
 BUSY = Attached(status="busy")
