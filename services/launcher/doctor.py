@@ -2,15 +2,16 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from services.configuration import ConfigurationError, load, misspelt
-from services.launcher import answer_source, doctor_checks, http, instance, speech_parts
+from services.launcher import answer_source, doctor_checks, http, instance, speech_parts, undertaker
 from services.launcher.answer_source import AnswerSourceError
 from services.launcher.config import LauncherConfiguration
 from services.launcher.doctor_checks import Finding, bad, ok, warn
+from services.launcher.instance import Running
 
 COLOURS = {"ok": "32", "warn": "33", "bad": "31"}
 ASKED_WITHIN = 2.0
@@ -62,9 +63,10 @@ def _all() -> Iterator[Finding]:
         yield from ok("configuration")
     yield from doctor_checks.disk(configuration.state_dir)
     yield from doctor_checks.tritonserver(configuration.state_dir, speech_parts.repository())
-    yield from doctor_checks.page_port(configuration.host, configuration.port)
+    stacks = _stacks(configuration.state_dir)
+    yield from asyncio.run(_running(stacks))
+    yield from doctor_checks.page_port(configuration.host, configuration.port, list(stacks.values()))
     yield from asyncio.run(_answers(configuration))
-    yield from asyncio.run(_running(configuration.state_dir))
 
 
 async def _answers(configuration: LauncherConfiguration) -> list[Finding]:
@@ -80,10 +82,16 @@ async def _answers(configuration: LauncherConfiguration) -> list[Finding]:
     return warn(source.detail, "see docs/configuration.md") if source.doubtful else ok(source.detail)
 
 
-async def _running(state: Path) -> list[Finding]:
-    """The stacks that run from the state folder, each asked whether it can take a conversation."""
+def _stacks(state: Path) -> dict[Path, Running]:
+    """The stacks that run on this machine, by their folder: from this state folder, and from others."""
+    folders = sorted({*(folder.resolve() for folder in instance.folders(state)), *undertaker.folders()})
+    return {folder: running for folder in folders if (running := instance.running_in(folder))}
+
+
+async def _running(stacks: Mapping[Path, Running]) -> list[Finding]:
+    """Each stack is asked whether it can take a conversation."""
     found: list[Finding] = []
-    for running in instance.running(state):
+    for folder, running in stacks.items():
         try:
             status, body = await http.get(f"{running.url}/readyz", ASKED_WITHIN)
             reason = "" if status == 200 else body[:200].decode(errors="replace")
@@ -91,8 +99,8 @@ async def _running(state: Path) -> list[Finding]:
             reason = str(error)
         if reason:
             found += warn(
-                f"a stack runs at {running.url} but is not ready: {reason}", f"look into {state}/log/parley.log"
+                f"a stack runs at {running.url} but is not ready: {reason}", f"look into {folder}/log/parley.log"
             )
         else:
-            found += ok(f"a stack runs at {running.url} (process {running.pid})")
+            found += ok(f"a stack runs at {running.url} (process {running.pid}, folder {folder})")
     return found or ok("no stack is running")

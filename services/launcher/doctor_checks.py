@@ -174,7 +174,11 @@ def speech_data() -> list[Finding]:
     return found
 
 
-def page_port(host: str, port: int) -> list[Finding]:
+def page_port(host: str, port: int, running: Sequence[instance.Running] = ()) -> list[Finding]:
+    """Whether the page's port is free. `running`: stacks that were found at work already."""
+    for stack in running:
+        if stack.ports.get("page") == port:
+            return ok(f"port {port} is that of the stack at {stack.url}")
     try:
         free = ports.page(host, port)
     except ports.NoHostError as error:
@@ -183,7 +187,8 @@ def page_port(host: str, port: int) -> list[Finding]:
         return bad(f"no port for the page: {error}", "set PARLEY_PORT to what is free")
     if free != port:
         return warn(f"port {port} is taken; the page would be on port {free}", "set PARLEY_PORT if you want another")
-    return ok(f"port {port} is free")
+    beside = f" for one more stack, beside {', '.join(stack.url for stack in running)}" if running else ""
+    return ok(f"port {port} is free{beside}")
 
 
 def disk(folder: Path, free: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free) -> list[Finding]:

@@ -9,7 +9,6 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -67,7 +66,7 @@ class Instance:
 
 def claim(root: Path) -> Instance:
     """Take the first free folder. Raises NoRoomError, or OSError when the folder cannot be written."""
-    for number, folder in _folders(root):
+    for number, folder in enumerate(folders(root), start=1):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -91,19 +90,21 @@ def unusable(root: Path, error: OSError) -> str:
 
 def running(root: Path) -> list[Running]:
     """The stacks that run from this state folder."""
-    found: list[Running] = []
-    for _, folder in _folders(root):
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            told: dict[str, Any] = json.loads((folder / "instance.json").read_text())
-            if _is_locked(folder / "lock"):
-                found.append(Running(**told))
-    return found
+    return [found for folder in folders(root) if (found := running_in(folder))]
 
 
-def _folders(root: Path) -> Iterator[tuple[int, Path]]:
-    yield 1, root
-    for number in range(2, MOST + 1):
-        yield number, root / str(number)
+def running_in(folder: Path) -> Running | None:
+    """The stack that runs in one folder."""
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        told: dict[str, Any] = json.loads((folder / "instance.json").read_text())
+        if _is_locked(folder / "lock"):
+            return Running(**told)
+    return None
+
+
+def folders(root: Path) -> list[Path]:
+    """Where the stacks of a state folder run: the first in itself, further ones in numbered folders within."""
+    return [root, *(root / str(number) for number in range(2, MOST + 1))]
 
 
 def _is_locked(path: Path) -> bool:

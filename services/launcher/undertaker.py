@@ -37,18 +37,28 @@ def shared_memory_prefix(folder: Path) -> str:
     return f"parley_{hashlib.sha256(bytes(folder)).hexdigest()[:12]}_"
 
 
-def strays(marked: str) -> list[int]:
-    """Processes, other than this one, whose mark begins so."""
-    entry = f"{INSTANCE_VARIABLE}={marked}".encode()
-    found: list[int] = []
+def marks() -> dict[int, str]:
+    """The marks of all processes, other than this one, that have one and whose environment may be read."""
+    entry = f"{INSTANCE_VARIABLE}=".encode()
+    found: dict[int, str] = {}
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit() or int(folder.name) == os.getpid():
             continue
         with contextlib.suppress(OSError):
-            environment = (folder / "environ").read_bytes().split(b"\0")
-            if any(variable.startswith(entry) for variable in environment):
-                found.append(int(folder.name))
+            for variable in (folder / "environ").read_bytes().split(b"\0"):
+                if variable.startswith(entry):
+                    found[int(folder.name)] = os.fsdecode(variable[len(entry) :])
     return found
+
+
+def strays(marked: str) -> list[int]:
+    """Processes, other than this one, whose mark begins so."""
+    return [pid for pid, mark in marks().items() if mark.startswith(marked)]
+
+
+def folders() -> set[Path]:
+    """The instance folders that processes of this machine belong to."""
+    return {Path(mark.rpartition(":")[0]) for mark in marks().values()}
 
 
 def bury(marked: str, prefixes: Sequence[str]) -> int:

@@ -2,15 +2,18 @@
 
 import io
 import os
+import socket
 import stat
+import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 
-from services.launcher import doctor, doctor_checks, triton
+from services.launcher import doctor, doctor_checks, instance, triton, undertaker
 from services.launcher.doctor_checks import Finding
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -154,7 +157,6 @@ def test_the_whole_doctor_runs_here(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PARLEY_LLM_MODE", "echo")
     out = io.StringIO()
     assert doctor.doctor(out) == 0, out.getvalue()
-    assert "no stack is running" in out.getvalue()
     monkeypatch.setenv("PARLEY_PORT", "none")
     out = io.StringIO()
     assert doctor.doctor(out) == 1
@@ -175,6 +177,52 @@ def test_the_doctor_tells_a_misspelt_name(tmp_path: Path, monkeypatch: pytest.Mo
     out = io.StringIO()
     assert doctor.doctor(out) == 0
     assert "warn  PARLEY_PROT: nothing reads this variable; did you mean PARLEY_PORT?" in out.getvalue()
+
+
+def announced(folder: Path, port: int) -> instance.Instance:
+    mine = instance.claim(folder)
+    url = f"http://127.0.0.1:{port}"
+    mine.announce(instance.Running(os.getpid(), url, "echo", "127.0.0.1:1", {"page": port}))
+    return mine
+
+
+def test_a_stack_is_found_wherever_its_folder_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of this state folder and one of another; the other is known by the mark of its processes."""
+    ours, other = announced(tmp_path / "ours", 8081), announced(tmp_path / "other", 8099)
+    monkeypatch.setenv("PARLEY_STATE_DIR", str(tmp_path / "ours"))
+    monkeypatch.setenv("PARLEY_LLM_MODE", "echo")
+    env = {**os.environ, undertaker.INSTANCE_VARIABLE: undertaker.mark(other.folder, other.run)}
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env=env) as part:
+        try:
+            out = io.StringIO()
+            assert doctor.doctor(out) == 0
+        finally:
+            part.kill()
+    for address in ("http://127.0.0.1:8081", "http://127.0.0.1:8099"):
+        assert f"a stack runs at {address} but is not ready" in out.getvalue()
+        assert (
+            f"beside {address}" in out.getvalue()
+            or f", {address}" in out.getvalue()
+            or "8080 is taken" in out.getvalue()
+        )
+    ours.release()
+    other.release()
+    assert doctor._stacks(tmp_path / "ours").keys().isdisjoint({ours.folder, other.folder})
+
+
+def test_the_port_of_a_running_stack_is_no_trouble_and_a_free_one_does_not_hide_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        running = instance.Running(1, f"http://127.0.0.1:{port}", "echo", "127.0.0.1:1", {"page": port})
+        own = only(doctor_checks.page_port("127.0.0.1", port, [running]))
+        assert (own.level, own.what) == ("ok", f"port {port} is that of the stack at {running.url}")
+    free = only(doctor_checks.page_port("127.0.0.1", port, [replace(running, ports={"page": 1})]))
+    assert (free.level, free.what) == ("ok", f"port {port} is free for one more stack, beside {running.url}")
+    assert only(doctor_checks.page_port("127.0.0.1", port)).what == f"port {port} is free"
+
+
+async def test_no_stack_is_said() -> None:
+    assert await doctor._running({}) == [Finding("ok", "no stack is running")]
 
 
 def test_the_doctor_runs_on_supported_pythons_only_here() -> None:
