@@ -67,6 +67,11 @@ def structure(request: Any, name: str, kind: type[StructT], most: int) -> Struct
         raise InvalidRequest(f"{name}: {error}") from error
 
 
+def parameter(request: Any, name: str) -> object:
+    """A request parameter; None when it was not given."""
+    return json.loads(request.parameters() or "{}").get(name)
+
+
 class Responder:
     """The answer of one request. Whatever is called and from where, exactly one FINAL goes out."""
 
@@ -150,7 +155,7 @@ class Running:
 
     def stop(self, request: Any) -> bool:
         """Whether this request was one to stop another; it is answered then."""
-        identity = json.loads(request.parameters() or "{}").get(speech.STOP_PARAMETER)
+        identity = parameter(request, speech.STOP_PARAMETER)
         if not isinstance(identity, str):
             return False
         with self._lock:

@@ -157,6 +157,19 @@ class AudioFlush(Event, tag="audio_flush", frozen=True, kw_only=True):
     generation: int
 
 
+class AudioPause(Event, tag="audio_pause", frozen=True, kw_only=True):
+    """Full duplex: there is a voice over the answer. Hold its audio, fall silent, say in `played` where; it is either
+    flushed (someone talks) or resumed (it was a cough, or an "mm-hm")."""
+
+    generation: int
+
+
+class AudioResume(Event, tag="audio_resume", frozen=True, kw_only=True):
+    """Play on from where `audio_pause` held."""
+
+    generation: int
+
+
 class TurnCommitted(Event, tag="turn_committed", frozen=True, kw_only=True):
     """The turn as history keeps it."""
 
@@ -173,6 +186,8 @@ class TurnMetrics(Event, tag="turn_metrics", frozen=True, kw_only=True):
     """End of the user's speech (or the typed message) to the first sample played."""
     spoken: bool
     parts: list[Part]
+    prepared_ms: float = 0.0
+    """So much of the work was done before the turn was over, in the pause; it is in no part."""
 
 
 class History(Event, tag="history", frozen=True, kw_only=True):
@@ -230,6 +245,8 @@ AnyEvent = (
     | AudioStreamStart
     | AudioStreamStop
     | AudioFlush
+    | AudioPause
+    | AudioResume
     | TurnCommitted
     | TurnMetrics
     | History

@@ -20,6 +20,8 @@ Language = Annotated[
 PauseSensitivity = Annotated[int, Meta(ge=0, le=3)]
 SilenceMs = Annotated[int, Meta(ge=200, le=3000)]
 Speed = Annotated[float, Meta(ge=0.5, le=2)]
+Duplex = Literal["half", "full"]
+Speculation = Literal["auto", "on", "off"]
 Seed = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 
@@ -39,6 +41,12 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How readily quiet counts as a pause: 0 bears with soft, hesitant speech; 3 suits a noisy room."""
     silence_ms: SilenceMs = 500
     """Silence after the last speech that ends the user's turn. 300 is quick, 700 patient."""
+    adaptive_silence: bool = True
+    """Wait longer than `silence_ms` after a sentence that is plainly unfinished, and a little less after a question."""
+    duplex: Duplex = "half"
+    """full: the user is heard while an answer sounds, and interrupts it by talking; the client must cancel its echo."""
+    speculation: Speculation = "auto"
+    """Prepare the answer in the pause, before the turn is known to be over. auto: unless the answers cost money."""
     speed: Speed = 1.0
     seed: Seed | None = None
 
@@ -55,6 +63,9 @@ class SettingsPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     language: Language | UnsetType = UNSET
     pause_sensitivity: PauseSensitivity | UnsetType = UNSET
     silence_ms: SilenceMs | UnsetType = UNSET
+    adaptive_silence: bool | UnsetType = UNSET
+    duplex: Duplex | UnsetType = UNSET
+    speculation: Speculation | UnsetType = UNSET
     speed: Speed | UnsetType = UNSET
     seed: Seed | UnsetType | None = UNSET
 

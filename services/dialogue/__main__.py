@@ -80,6 +80,7 @@ async def run(config: WorkerConfiguration) -> None:
             source=answer_sources(config, model),
             characters={one.id: one for one in cast},
             can_ask=model is not None,
+            costly=model is not None and model.costly,
             checkpoints=await CheckpointStore.open(client, config.remember_seconds),
         )
         worker = Worker(

@@ -1,6 +1,7 @@
 """What a conversation wants done. The shell performs actions in order and never decides."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from services.contracts.characters import Character
 from services.contracts.events import AnyEvent, TurnMetrics
@@ -65,11 +66,19 @@ class DropUtterances:
 
 @dataclass(frozen=True)
 class Ask:
-    """Have the answer written."""
+    """Have the answer written. `prepared`: the user may go on; none of its audio leaves before `Confirm`."""
 
     generation: int
     user: str
     character: Character
+    prepared: bool = False
+
+
+@dataclass(frozen=True)
+class Confirm:
+    """The turn has ended as it was expected to: the prepared answer is the answer."""
+
+    generation: int
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,8 @@ class Synthesise:
     slot: int
     text: str
     character: Character
+    prepared: bool = False
+    """Only if there is room besides answers that are waited for."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +122,16 @@ class Measure:
 
 
 @dataclass(frozen=True)
+class Speculated:
+    """An answer was prepared; for the counters. `seconds`: what it won, or took for nothing."""
+
+    outcome: Literal["kept", "resumed", "changed"]
+    seconds: float
+    characters: int
+    """Of text that was written by then."""
+
+
+@dataclass(frozen=True)
 class TurnOver:
     """A turn was committed to memory, or lost its answer; for the counters."""
 
@@ -133,11 +154,13 @@ Action = (
     | CloseUtterance
     | DropUtterances
     | Ask
+    | Confirm
     | Synthesise
     | SkipSlot
     | CloseAudio
     | StopAnswer
     | Measure
+    | Speculated
     | TurnOver
     | Checkpoint
 )

@@ -67,8 +67,21 @@ class Answer:
     broken: bool = False
     """Its writing failed: what there is of it is not the whole."""
     slots: tuple[Slot, ...] = ()
+    prepared: bool = False
+    """Made in a pause of the user, who may go on: nobody is told of it until the turn has ended."""
+    refused: bool = False
+    """Synthesis has no room for what is only prepared; it is asked again when the turn has ended."""
+    asked_at: float = 0.0
+    """When it was begun, on the worker's clock."""
     audible: bool = False
     """The listener has been told that audio comes."""
+    audible_at: float = 0.0
+    paused: bool = False
+    """Held while there is a voice over it."""
+    false_alarms: int = 0
+    """So often it was paused for nothing."""
+    prepared_ms: float = 0.0
+    """So much of its making was over before the turn was."""
     closed: bool = False
     """Playout knows that no more slots come."""
     sent: int | None = None
@@ -103,7 +116,10 @@ def dispatch(answer: Answer, pacing: Pacing, rate: float) -> tuple[Answer, list[
     """The slots to give to synthesis now. `rate`: seconds of speech that synthesis makes in a second."""
     limit = 1 if rate >= pacing.sequential_rate else pacing.concurrent
     speaking = sum(slot.state is SlotState.SPEAKING for slot in answer.slots)
-    waiting_s = (sum(slot.samples for slot in answer.slots) - answer.played) / DOWNLINK.sample_rate
+    if answer.prepared:
+        # The first sentence is all that an answer that may never be heard is worth.
+        limit = 1 if head(answer) == _first_spoken(answer) and not answer.refused else 0
+    waiting_s = unheard_s(answer)
     chosen: list[int] = []
     if waiting_s <= pacing.ahead_s:
         for index, slot in enumerate(answer.slots):
@@ -128,6 +144,11 @@ def spoken(answer: Answer, index: int) -> Answer:
     return _with(answer, index, replace(slot, state=SlotState.SPOKEN if slot.samples else SlotState.SILENT))
 
 
+def refuse(answer: Answer, index: int) -> Answer:
+    """Synthesis did not take a slot of a prepared answer."""
+    return _with(replace(answer, refused=True), index, replace(answer.slots[index], state=SlotState.WAITING))
+
+
 def head(answer: Answer) -> int:
     """The first slot whose audio is not all there yet; the number of slots when there is none."""
     for index, slot in enumerate(answer.slots):
@@ -138,8 +159,26 @@ def head(answer: Answer) -> int:
 
 def sounds(answer: Answer) -> bool:
     """The first audio of the answer, in order, is there."""
-    first = next((slot for slot in answer.slots if slot.state is not SlotState.SILENT), None)
-    return first is not None and first.samples > 0
+    first = _first_spoken(answer)
+    return first < len(answer.slots) and answer.slots[first].samples > 0
+
+
+def _first_spoken(answer: Answer) -> int:
+    """The first slot with something to be said aloud; the number of slots when there is none."""
+    for index, slot in enumerate(answer.slots):
+        if slot.state is not SlotState.SILENT:
+            return index
+    return len(answer.slots)
+
+
+def unheard_s(answer: Answer) -> float:
+    """Seconds of its audio that are there and were not heard yet."""
+    return (sum(slot.samples for slot in answer.slots) - answer.played) / DOWNLINK.sample_rate
+
+
+def nearly_over(answer: Answer, seconds: float) -> bool:
+    """At most so much of it is left."""
+    return all_spoken(answer) and unheard_s(answer) <= seconds
 
 
 def waits_for_listener(answer: Answer) -> bool:

@@ -21,6 +21,7 @@ from services.dialogue.cast import speakers
 from services.dialogue.conversation import MAX_TURN_CHARS, Conversation, Step, Utterance
 from services.dialogue.endpointing import Phase
 from services.dialogue.ledger import Ledger
+from services.dialogue.wording import words
 
 OfAnswer = (
     inputs.Token
@@ -29,6 +30,7 @@ OfAnswer = (
     | inputs.SpeechChunk
     | inputs.SpeechDone
     | inputs.SpeechFailed
+    | inputs.SpeechRefused
     | inputs.AudioSent
     | inputs.AudioDrained
 )
@@ -40,10 +42,7 @@ def take(state: Conversation, answer: Answer, event: OfAnswer) -> Step:
     match event:
         case inputs.Token():
             if not answer.text:
-                start = out.TextStreamStart(
-                    turn=answer.number, generation=answer.generation, character=answer.character.id
-                )
-                actions.append(do.Send(start))
+                actions.append(do.Send(_text_start(answer)))
             times = answer.ledger.stamp(Moment.FIRST_TOKEN, event.at)
             grown = answers.written(replace(answer, ledger=times), event.text)
             actions.append(do.Send(out.TextChunk(generation=answer.generation, text=event.text)))
@@ -53,6 +52,8 @@ def take(state: Conversation, answer: Answer, event: OfAnswer) -> Step:
             actions.append(do.Send(out.TextStreamStop(generation=answer.generation, reason="complete")))
             actions += _skips(answer, grown)
         case inputs.AnswerFailed():
+            if answer.prepared:
+                return withdraw(state, answer, event.at)  # asked again when the turn has ended
             grown = answers.complete(answer, broken=True)
             actions.append(do.Send(out.error(event.code, event.message)))
             if answer.text:
@@ -69,6 +70,8 @@ def take(state: Conversation, answer: Answer, event: OfAnswer) -> Step:
             seconds = answer.slots[event.slot].samples / DOWNLINK.sample_rate
             state = replace(state, rate=seconds / max(event.seconds, 1e-3))
             grown = answers.spoken(answer, event.slot)
+        case inputs.SpeechRefused():
+            grown = answers.refuse(answer, event.slot)
         case inputs.SpeechFailed():
             if not state.voice_failed:
                 actions.append(do.Send(out.error(Code.SYNTHESIS_UNAVAILABLE, event.message)))
@@ -83,7 +86,13 @@ def take(state: Conversation, answer: Answer, event: OfAnswer) -> Step:
                     generation=answer.generation, last_sequence=event.last_sequence, samples=event.samples
                 )
                 actions.append(do.Send(stop))
+    if answer.prepared:
+        actions = [action for action in actions if not isinstance(action, do.Send)]
     return replace(state, answer=grown), actions
+
+
+def _text_start(answer: Answer) -> out.TextStreamStart:
+    return out.TextStreamStart(turn=answer.number, generation=answer.generation, character=answer.character.id)
 
 
 def _skips(before: Answer, after: Answer) -> list[Action]:
@@ -95,8 +104,11 @@ def _skips(before: Answer, after: Answer) -> list[Action]:
 def advance(state: Conversation, at: float) -> Step:
     """All that a conversation does as soon as it can: answer, speak, let it sound, commit."""
     actions: list[Action] = []
-    if state.turn and state.answer is None and _turn_is_complete(state):
-        state, actions = _begin(state, at)
+    if state.turn and _turn_is_complete(state):
+        if state.answer is None:
+            state, actions = _begin(state, at)
+        elif state.answer.prepared:
+            state, actions = _confirm(state, state.answer, at)
     answer = state.answer
     if answer is None:
         return state, actions
@@ -104,15 +116,23 @@ def advance(state: Conversation, at: float) -> Step:
     answer, chosen = answers.dispatch(answer, state.pacing, state.rate)
     if chosen:
         answer = replace(answer, ledger=answer.ledger.stamp(Moment.FIRST_SENTENCE, at))
-    actions += [do.Synthesise(answer.generation, index, answer.slots[index].text, answer.character) for index in chosen]
+    actions += [
+        do.Synthesise(answer.generation, index, answer.slots[index].text, answer.character, answer.prepared)
+        for index in chosen
+    ]
+    if answer.prepared:
+        return replace(state, answer=answer), actions
     if not answer.audible and answers.sounds(answer):
-        answer = replace(answer, audible=True)
-        # Half duplex: from here on the client's audio is the answer's echo, not the user.
-        state = replace(state, ear=endpointing.QUIET, progress_at=at)
+        answer = replace(answer, audible=True, audible_at=at)
         start = out.AudioStreamStart(
             generation=answer.generation, character=answer.character.id, sample_rate=DOWNLINK.sample_rate
         )
-        actions += [do.ForgetVoice(), do.Send(start)]
+        state = replace(state, progress_at=at)
+        if state.settings.duplex == "half":
+            # From here on the client's audio is the answer's echo, not the user.
+            state = replace(state, ear=endpointing.QUIET)
+            actions.append(do.ForgetVoice())
+        actions.append(do.Send(start))
     if not answer.closed and answers.all_spoken(answer):
         answer = replace(answer, closed=True)
         actions.append(do.CloseAudio(answer.generation, len(answer.slots)))
@@ -127,36 +147,27 @@ def _turn_is_complete(state: Conversation) -> bool:
     return state.ear.phase in (Phase.QUIET, Phase.ONSET) and all(one.text is not None for one in state.turn)
 
 
+def _user_text(turn: Iterable[Utterance]) -> str:
+    return " ".join(one.text for one in turn if one.text)[-MAX_TURN_CHARS:]
+
+
 def _begin(state: Conversation, at: float) -> Step:
     """What the user said is complete: have it answered, if it was anything."""
     turn, kept = state.turn, list[Action]()
     if any(not one.spoken for one in turn):
         apart = [one for one in turn if one.spoken and one.number <= state.severed]
         turn = tuple(one for one in turn if one not in apart)
-        state, kept = _keep(state, _words(apart), at)
-    user = _words(turn)
+        state, kept = _keep(state, _user_text(apart), at)
+    user = _user_text(turn)
     state = replace(state, turn=())
     if not user:
         return state, kept
     times = state.ledger
     if times.spoken and not any(one.spoken for one in turn):
         times = Ledger().stamp(Moment.TURN_ENDED, at).stamp(Moment.TRANSCRIBED, at)
-    generation = state.generation + 1
-    character = speakers(state.cast)[0]
-    answer = Answer(
-        generation=generation,
-        number=state.number + 1,
-        character=character,
-        user=user,
-        at=at,
-        ledger=times.stamp(Moment.ASKED, at),
-    )
-    state = replace(state, answer=answer, generation=generation, number=answer.number, voice_failed=False)
-    return state, [*kept, do.Ask(generation, user, character), do.Checkpoint()]
-
-
-def _words(turn: Iterable[Utterance]) -> str:
-    return " ".join(one.text for one in turn if one.text)[-MAX_TURN_CHARS:]
+    answer = _new_answer(state, user, at, times.stamp(Moment.ASKED, at))
+    state = replace(state, answer=answer, generation=answer.generation, number=answer.number, voice_failed=False)
+    return state, [*kept, do.Ask(answer.generation, user, answer.character), do.Checkpoint()]
 
 
 def _keep(state: Conversation, user: str, at: float) -> Step:
@@ -170,20 +181,81 @@ def _keep(state: Conversation, user: str, at: float) -> Step:
     return state, [do.Send(out.TurnCommitted(generation=generation, turn=turn))]
 
 
-def interrupt(state: Conversation) -> Step:
+def _new_answer(state: Conversation, user: str, at: float, times: Ledger) -> Answer:
+    return Answer(
+        generation=state.generation + 1,
+        number=state.number + 1,
+        character=speakers(state.cast)[0],
+        user=user,
+        at=at,
+        asked_at=at,
+        ledger=times,
+    )
+
+
+def prepare(state: Conversation, text: str, at: float) -> Step:
+    """The user pauses and may be done: have the answer to what they said so far begun. `text`: of the utterance."""
+    if state.answer or any(one.text is None for one in state.turn[:-1]):
+        return state, []
+    user = _user_text((*state.turn[:-1], replace(state.turn[-1], text=text)))
+    if not user:
+        return state, []
+    answer = replace(_new_answer(state, user, at, Ledger(spoken=True)), prepared=True)
+    state = replace(state, answer=answer, generation=answer.generation, voice_failed=False)
+    return state, [do.Ask(answer.generation, user, answer.character, prepared=True)]
+
+
+def _confirm(state: Conversation, answer: Answer, at: float) -> Step:
+    """The turn has ended: what was prepared is the answer, if it was prepared for these words."""
+    user = _user_text(state.turn)
+    if words(user) != words(answer.user):
+        state, actions = withdraw(state, answer, at)
+        state, more = _begin(state, at)
+        return state, actions + more
+    times = state.ledger.stamp(Moment.ASKED, at)
+    for moment in answer.ledger.moments:
+        times = times.stamp(moment, at)  # what was over before the turn was took none of its time
+    won = answer.ledger.moments.get(Moment.FIRST_CHUNK, at) - answer.asked_at
+    actions: list[Action] = [do.Confirm(answer.generation), do.Speculated("kept", won, len(answer.text))]
+    if answer.text:
+        actions.append(do.Send(_text_start(answer)))
+        actions.append(do.Send(out.TextChunk(generation=answer.generation, text=answer.text)))
+        if not answer.writing:
+            actions.append(do.Send(out.TextStreamStop(generation=answer.generation, reason="complete")))
+    kept = replace(answer, user=user, prepared=False, refused=False, at=at, ledger=times, prepared_ms=won * 1000)
+    return replace(state, answer=kept, number=kept.number, turn=()), [*actions, do.Checkpoint()]
+
+
+def interrupt(state: Conversation, at: float) -> Step:
     """Silence at once; history keeps what was heard."""
     answer = state.answer
     if answer is None:
         return state, []
+    if answer.prepared:
+        return withdraw(state, answer, at)
     state, actions = stop(state, answer, "interrupted")
     state, more = _commit(state, answer, cut=True)
     return state, actions + more
 
 
-def withdraw(state: Conversation, answer: Answer) -> Step:
+def withdraw(state: Conversation, answer: Answer, at: float) -> Step:
     """The answer, of which nothing was heard, never happened."""
     state, actions = stop(state, answer, "withdrawn")
-    return replace(state, number=answer.number - 1), [*actions, do.TurnOver("withdrawn")]
+    over = do.TurnOver("withdrawn")
+    if answer.prepared:
+        resumed = state.ear.phase in (Phase.SPEAKING, Phase.PAUSING)
+        over = do.Speculated("resumed" if resumed else "changed", at - answer.asked_at, len(answer.text))
+    return replace(state, number=answer.number - 1), [*actions, over]
+
+
+def unsay(state: Conversation, answer: Answer, at: float) -> Step:
+    """Withdraws the answer; what it was to answer waits again."""
+    prepared = answer.prepared
+    state, actions = withdraw(state, answer, at)
+    if not prepared:
+        said = Utterance(state.utterances, answer.user, spoken=answer.ledger.spoken)
+        state = replace(state, turn=(said, *state.turn))
+    return state, actions
 
 
 def stop(state: Conversation, answer: Answer, reason: Literal["interrupted", "withdrawn"]) -> Step:
@@ -192,9 +264,31 @@ def stop(state: Conversation, answer: Answer, reason: Literal["interrupted", "wi
     actions: list[Action] = [do.StopAnswer(generation)]
     if answer.audible:
         actions.append(do.Send(out.AudioFlush(generation=generation)))
-    if answer.text and (answer.writing or reason == "withdrawn"):
+    if answer.text and not answer.prepared and (answer.writing or reason == "withdrawn"):
         actions.append(do.Send(out.TextStreamStop(generation=answer.generation, reason=reason)))
     return replace(state, generation=generation, answer=None), actions
+
+
+def pause(state: Conversation, answer: Answer) -> Step:
+    """There is a voice over the answer."""
+    if answer.paused:
+        return state, []
+    return replace(state, answer=replace(answer, paused=True)), [do.Send(out.AudioPause(generation=answer.generation))]
+
+
+def resume(state: Conversation, answer: Answer, at: float) -> Step:
+    """It was nothing."""
+    if not answer.paused:
+        return state, []
+    again = replace(answer, paused=False, false_alarms=answer.false_alarms + 1)
+    return replace(state, answer=again, progress_at=at), [do.Send(out.AudioResume(generation=answer.generation))]
+
+
+def cut_in(state: Conversation, answer: Answer, at: float) -> Step:
+    """The user speaks over the answer: it stops, and if nothing of it was heard, it never happened."""
+    if answers.heard_text(answer).strip():
+        return interrupt(state, at)
+    return unsay(state, answer, at)
 
 
 def _commit(state: Conversation, answer: Answer, cut: bool) -> Step:
@@ -209,7 +303,8 @@ def _commit(state: Conversation, answer: Answer, cut: bool) -> Step:
         first_audio_ms=answer.first_audio_ms,
         parts=list(answer.parts),
     )
-    state = replace(state, answer=None, memory=state.memory.commit(turn))
+    echo_known = state.echo_known or (answer.audible and state.listening)
+    state = replace(state, answer=None, memory=state.memory.commit(turn), echo_known=echo_known)
     outcome = "interrupted" if cut else "answered" if turn.assistant and not answer.broken else "failed"
     committed = do.Send(out.TurnCommitted(generation=answer.generation, turn=turn))
     return state, [committed, do.TurnOver(outcome), do.Checkpoint()]
@@ -222,7 +317,12 @@ def playback_started(state: Conversation, command: commands.PlaybackStarted) -> 
         return state, []
     total, parts = ledger.parts(answer.ledger, command.received_ms, command.started_ms)
     metrics = out.TurnMetrics(
-        turn=answer.number, generation=answer.generation, total_ms=total, spoken=answer.ledger.spoken, parts=parts
+        turn=answer.number,
+        generation=answer.generation,
+        total_ms=total,
+        spoken=answer.ledger.spoken,
+        parts=parts,
+        prepared_ms=answer.prepared_ms,
     )
     measured = replace(answer, first_audio_ms=total, parts=tuple(parts))
     return replace(state, answer=measured), [do.Send(metrics), do.Measure(metrics)]

@@ -1,11 +1,11 @@
 """What a conversation is at one moment, and what can be read off it. Frozen data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.contracts import events as out
 from services.contracts.commands import MAX_TEXT_CHARS
 from services.contracts.settings import SessionSettings
-from services.dialogue import endpointing
+from services.dialogue import barge_in, endpointing
 from services.dialogue.actions import Action
 from services.dialogue.answer import Answer, Pacing, waits_for_listener
 from services.dialogue.cast import Cast
@@ -27,6 +27,10 @@ class Utterance:
     text: str | None = None
     """None until it is transcribed."""
     spoken: bool = True
+    over: bool = False
+    """Spoken over an answer: "mm-hm" is no turn then."""
+    voiced_s: float = 0.0
+    """How much voice there was in it, once it has ended."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Conversation:
     """Makes utterance ids unique over the sessions and their restarts."""
     can_ask: bool = True
     """A language model is configured."""
+    costly: bool = False
+    """Its answers cost money."""
     pacing: Pacing = Pacing()
     listening: bool = False
     ear: Endpointing = endpointing.QUIET
@@ -59,6 +65,8 @@ class Conversation:
     generation: int = 0
     number: int = 0
     """Turns answered so far."""
+    echo_known: bool = False
+    """Full duplex: the client's echo canceller has heard an answer since it listens."""
     rate: float = 1.0
     """Seconds of speech that synthesis makes in a second, as last seen."""
     wake_at: float | None = None
@@ -70,7 +78,7 @@ Step = tuple[Conversation, list[Action]]
 def mood(state: Conversation) -> out.State:
     """The conversation in one word, as the page shows it."""
     answer = state.answer
-    if answer and answer.audible:
+    if answer and answer.audible and not answer.paused:
         return "answering"
     if state.ear.phase in (Phase.SPEAKING, Phase.PAUSING):
         return "user_speaking"
@@ -81,16 +89,37 @@ def mood(state: Conversation) -> out.State:
 
 def hearing(state: Conversation) -> bool:
     """Audio from the client is the user's speech. In half duplex it is not while an answer sounds."""
-    return state.listening and not (state.answer and state.answer.audible)
+    return state.listening and (state.settings.duplex == "full" or not (state.answer and state.answer.audible))
 
 
-def patience(settings: SessionSettings) -> Patience:
-    return Patience(silence_s=settings.silence_ms / 1000)
+def patience(state: Conversation) -> Patience:
+    settings = state.settings
+    silence = settings.silence_ms / 1000
+    adaptive = settings.adaptive_silence
+    usual = Patience(
+        hesitation_s=min(0.2, max(0.05, silence / 5)),
+        silence_s=silence,
+        finished_s=max(0.2, 0.7 * silence) if adaptive else silence,
+        unfinished_s=silence + min(1.0, max(0.6, silence)) if adaptive else silence,
+    )
+    answer = state.answer
+    if answer is None or not answer.audible:
+        return usual
+    settling = barge_in.SETTLING_S if state.echo_known else barge_in.ADAPTING_S
+    return replace(usual, onset_s=barge_in.onset_s(answer.false_alarms), deaf_until=answer.audible_at + settling)
+
+
+def speculates(state: Conversation) -> bool:
+    """Answers are prepared in the user's pauses, at the price of those for nothing."""
+    settings = state.settings
+    if settings.speculation == "auto":
+        return not (settings.response_mode == "llm" and state.costly)
+    return settings.speculation == "on"
 
 
 def open_text(state: Conversation) -> str:
     """What the user has said and has not been answered to the end; a worker that takes over owes it."""
-    said = [state.answer.user] if state.answer else []
+    said = [state.answer.user] if state.answer and not state.answer.prepared else []
     return " ".join([*said, *(one.text for one in state.turn if one.text)])
 
 
@@ -106,6 +135,9 @@ def mood_event(state: Conversation, word: out.State) -> out.ConversationState:
 def deadline(state: Conversation) -> float | None:
     """When the conversation wants to be woken."""
     times = [state.ear.deadline] if state.ear.deadline is not None else []
-    if state.answer and waits_for_listener(state.answer):
+    if state.answer and state.answer.paused:
+        if state.ear.phase is Phase.SPEAKING:
+            times.append(state.ear.counted_from + barge_in.SPEECH_S)
+    elif state.answer and waits_for_listener(state.answer):
         times.append(state.progress_at + STALL_SECONDS)
     return min(times, default=None)

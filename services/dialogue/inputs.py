@@ -66,6 +66,8 @@ class VoiceStopped(Input):
 class PartialTranscript(Input):
     utterance: int
     result: RecognitionResult
+    whole: bool = False
+    """It is of all that was said before a pause that still lasts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +123,14 @@ class SpeechFailed(Input):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SpeechRefused(Input):
+    """Synthesis has no room for a slot that is only prepared."""
+
+    generation: int
+    slot: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class AudioSent(Input):
     """The first frame of the answer has left."""
 
@@ -154,6 +164,7 @@ Event = (
     | SpeechChunk
     | SpeechDone
     | SpeechFailed
+    | SpeechRefused
     | AudioSent
     | AudioDrained
 )

@@ -27,6 +27,8 @@ class AnswerRequest:
     temperature: float = 0.7
     max_tokens: int = 150
     seed: int | None = None
+    turn: int | None = None
+    """The turn's number. One that is asked for again was not answered the time before."""
 
 
 class AnswerSource(Protocol):
@@ -129,7 +131,8 @@ class TemplateSource:
     """Template answers in the manner of ELIZA. Remembers the conversation: one for each session."""
 
     def __init__(self, name: str, seed: int = 0, detail: str = "") -> None:
-        self._eliza = eliza.Eliza(name=name, seed=seed)
+        self._eliza = self._before = eliza.Eliza(name=name, seed=seed)
+        self._turn: int | None = None
         self._detail = detail
 
     @property
@@ -137,6 +140,9 @@ class TemplateSource:
         return events.AnswerSource(mode="template", detail=self._detail)
 
     async def answer(self, request: AnswerRequest) -> AsyncGenerator[str, None]:
+        if request.turn is not None and request.turn == self._turn:
+            self._eliza = self._before
+        self._turn, self._before = request.turn, self._eliza
         self._eliza, reply = eliza.answer(self._eliza, request.messages[-1].content)
         for word in _words(reply):
             yield word

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import json
 import random
 import re
@@ -73,6 +74,17 @@ class _Part:
     """Why it ended; empty while it has not."""
 
 
+_LOCAL_DOMAINS = (".local", ".internal", ".lan", ".svc", ".cluster.local", ".localhost")
+
+
+def is_local(host: str) -> bool:
+    """A host of this machine, this network or this cluster, by its name or number."""
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." not in host or host.casefold().endswith(_LOCAL_DOMAINS)
+
+
 Stream = openai.AsyncStream[ChatCompletionChunk]
 
 
@@ -109,6 +121,11 @@ class OpenAISource:
         # The library imports this on first use, which the first answer would have to wait for.
         self._completions = self._client.chat.completions
         self._dialects: dict[str, _Dialect] = {}
+
+    @property
+    def costly(self) -> bool:
+        """Its answers are paid for by the token, as far as the address tells: it is not one of our own network's."""
+        return not is_local(urlsplit(self.url).hostname or "")
 
     @property
     def about(self) -> events.AnswerSource:

@@ -62,6 +62,8 @@ class _Utterance:
     signal: asyncio.Event = field(default_factory=asyncio.Event)
     held: list[Samples] | None = None
     """Audio after a pause began; None while there is none."""
+    pauses: int = 0
+    """So far."""
     task: asyncio.Task[None] | None = None
 
 
@@ -206,6 +208,7 @@ class Listener:
         utterance = self._utterances.get(number)
         if utterance and utterance.held is None:
             utterance.held = []
+            utterance.pauses += 1
             utterance.wanted = utterance.wanted or "prepare"
             utterance.signal.set()
 
@@ -249,15 +252,17 @@ class Listener:
                     return
                 if wanted is None and utterance.held is not None:
                     continue
+                pauses = utterance.pauses
                 try:
                     result = await (stream.final(speculative=True) if wanted else stream.partial())
                 except SpeechError as error:
                     # The stream keeps the audio: what could not be shown meanwhile may still be recognised in the end.
                     log.debug("a partial transcript was not made", utterance=number, cause=str(error))
                     continue
-                if result.text.strip() and result.text != shown:
+                whole = bool(wanted) and utterance.held is not None and utterance.pauses == pauses
+                if whole or (result.text.strip() and result.text != shown):
                     shown = result.text
-                    self._deliver(PartialTranscript(at=self._clock(), utterance=number, result=result))
+                    self._deliver(PartialTranscript(at=self._clock(), utterance=number, result=result, whole=whole))
         except SpeechError as error:
             log.warning("an utterance was not recognised", utterance=number, cause=str(error))
             self._fail(utterance)

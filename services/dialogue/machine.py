@@ -16,7 +16,7 @@ from services.contracts.moments import Moment
 from services.contracts.settings import SettingsPatch, apply
 from services.dialogue import actions as do
 from services.dialogue import answer as answers
-from services.dialogue import answering, endpointing, inputs
+from services.dialogue import answering, attending, endpointing, inputs
 from services.dialogue.actions import Action
 from services.dialogue.conversation import (
     MAX_TURN_CHARS,
@@ -29,9 +29,7 @@ from services.dialogue.conversation import (
     mood,
     mood_event,
     open_text,
-    patience,
 )
-from services.dialogue.endpointing import Phase
 from services.dialogue.inputs import Event
 from services.dialogue.ledger import Ledger
 from services.dialogue.memory import Memory
@@ -60,31 +58,23 @@ def _take(state: Conversation, event: Event) -> Step:
         case inputs.Restored():
             return _typed(state, event.user, at_ms=0, at=event.at)
         case inputs.ConnectionLost():
-            return _severed(state, event.at)
+            return attending.sever(state, event.at)
         case inputs.ConnectionBack():
             # The loss of the connection before may never have been told: nobody could while NATS was away.
-            state, actions = _severed(state, event.at)
+            state, actions = attending.sever(state, event.at)
             actions.append(do.ForgetVoice())
             if not event.fresh:
                 return replace(state, progress_at=event.at), actions
-            state, more = answering.interrupt(replace(state, listening=False))
+            state, more = answering.interrupt(replace(state, listening=False), event.at)
             return state, actions + more
         case inputs.Woken():
             return _woken(state, event.at)
         case inputs.VoiceStarted():
-            if not hearing(state):
-                return state, []
-            if state.ear.phase is Phase.QUIET:
-                state = replace(state, speech_start_ms=event.client_ms)
-            ear, decisions = endpointing.voice(state.ear, event.at, patience(state.settings))
-            return _decided(replace(state, ear=ear), decisions, event.at)
+            return attending.voice_started(state, event)
         case inputs.VoiceStopped():
-            if not hearing(state):
-                return state, []
-            ear, decisions = endpointing.quiet(state.ear, event.at, patience(state.settings))
-            return _decided(replace(state, ear=ear, speech_end_ms=event.client_ms), decisions, event.at)
+            return attending.voice_stopped(state, event)
         case inputs.PartialTranscript() | inputs.FinalTranscript() | inputs.RecognitionFailed():
-            return _recognised(state, event)
+            return attending.recognised(state, event)
         case _:
             answer = state.answer
             if answer is None or event.generation != answer.generation:
@@ -97,26 +87,24 @@ def _command(state: Conversation, command: commands.AnyCommand, at: float) -> St
         case commands.StartListening():
             if hearing(state):
                 return state, []
-            return replace(state, listening=True, ear=endpointing.QUIET), [do.ForgetVoice()]
+            return replace(state, listening=True, ear=endpointing.QUIET, echo_known=False), [do.ForgetVoice()]
         case commands.StopListening():
-            ear, decisions = endpointing.finish(state.ear, at)
-            state = replace(state, ear=ear, speech_end_ms=state.speech_end_ms or at * 1000)
-            state, actions = _decided(state, decisions, at)
+            state = replace(state, speech_end_ms=state.speech_end_ms or at * 1000)
+            state, actions = attending.finish(state, at)
             return replace(state, listening=False), actions
         case commands.UserMessage():
-            ear, decisions = endpointing.finish(state.ear, at)
-            state, actions = _decided(replace(state, ear=ear), decisions, at)
+            state, actions = attending.finish(state, at)
             state, more = _typed(state, command.text.strip(), command.at_ms, at)
             return state, actions + more
         case commands.Interrupt():
-            return answering.interrupt(state)
+            return answering.interrupt(state, at)
         case commands.Cancel():
             dropped, actions = _drop_turn(state)
             answer = dropped.answer
             if answer and not answer.audible:
-                dropped, more = answering.withdraw(dropped, answer)
+                dropped, more = answering.withdraw(dropped, answer, at)
                 return dropped, actions + more
-            dropped, more = answering.interrupt(dropped)
+            dropped, more = answering.interrupt(dropped, at)
             return dropped, actions + more
         case commands.Reset():
             dropped, actions = _drop_turn(state)
@@ -126,7 +114,7 @@ def _command(state: Conversation, command: commands.AnyCommand, at: float) -> St
             done = do.Send(out.ResetDone(generation=dropped.generation))
             return dropped, [*actions, *more, done, do.Checkpoint()]
         case commands.Settings():
-            return _settings(state, command.settings)
+            return _settings(state, command.settings, at)
         case commands.PlaybackStarted():
             return answering.playback_started(state, command)
         case commands.Played():
@@ -146,84 +134,13 @@ def _command(state: Conversation, command: commands.AnyCommand, at: float) -> St
 def _woken(state: Conversation, at: float) -> Step:
     # The timer is spent, even if it came a moment early: `step` asks for the next one.
     state = replace(state, wake_at=None)
-    ear, decisions = endpointing.elapsed(state.ear, at, patience(state.settings))
-    state, actions = _decided(replace(state, ear=ear), decisions, at)
-    if state.answer and answers.waits_for_listener(state.answer) and at >= state.progress_at + STALL_SECONDS:
-        state, more = answering.interrupt(state)
+    state, actions = attending.woken(state, at)
+    answer = state.answer
+    stalled = answer and not answer.paused and answers.waits_for_listener(answer)
+    if stalled and at >= state.progress_at + STALL_SECONDS:
+        state, more = answering.interrupt(state, at)
         actions += more
     return state, actions
-
-
-def _severed(state: Conversation, at: float) -> Step:
-    """No more of the speech comes: its words stand as they are, and what is typed later is not joined to them."""
-    if state.ear.phase is Phase.ONSET:
-        state = replace(state, ear=endpointing.QUIET)
-    times = state.ledger
-    typed = any(not one.spoken for one in state.turn)
-    ear, decisions = endpointing.finish(state.ear, at)
-    state, actions = _decided(replace(state, ear=ear), decisions, at)
-    return replace(state, severed=state.utterances, ledger=times if typed else state.ledger), actions
-
-
-def _decided(state: Conversation, decisions: list[endpointing.Decision], at: float) -> Step:
-    actions: list[Action] = []
-    for decision in decisions:
-        match decision:
-            case endpointing.Began():
-                answer = state.answer
-                if answer and not answer.audible:
-                    # The user goes on before anything was heard: the answer never happened, the turn continues.
-                    said = Utterance(state.utterances, answer.user, spoken=answer.ledger.spoken)
-                    state, withdrawn = answering.withdraw(state, answer)
-                    state = replace(state, turn=(said, *state.turn))
-                    actions += withdrawn
-                number = state.utterances + 1
-                state = replace(state, utterances=number, turn=(*state.turn, Utterance(number)))
-                actions.append(do.OpenUtterance(number))
-            case endpointing.Hesitated():
-                actions.append(do.PauseUtterance(state.utterances))
-            case endpointing.Resumed():
-                actions.append(do.ResumeUtterance(state.utterances))
-            case endpointing.Ended():
-                times = Ledger(spoken=True, client_end_ms=state.speech_end_ms)
-                times = times.stamp(Moment.SPEECH_ENDED, decision.speech_end).stamp(Moment.TURN_ENDED, at)
-                state = replace(state, ledger=times)
-                actions += [do.CloseUtterance(state.utterances), do.ExpectVoice()]
-    return state, actions
-
-
-def _recognised(
-    state: Conversation, event: inputs.PartialTranscript | inputs.FinalTranscript | inputs.RecognitionFailed
-) -> Step:
-    waiting = [utterance for utterance in state.turn if utterance.number == event.utterance and utterance.text is None]
-    if not waiting:
-        return state, []
-    name = f"{state.prefix}{event.utterance}"
-    actions: list[Action] = []
-    match event:
-        case inputs.PartialTranscript():
-            result = event.result
-            return state, [do.Send(out.SttUpdate(utterance=name, text=result.text, committed=result.committed))]
-        case inputs.FinalTranscript():
-            text = event.result.text.strip()
-            finished = out.SttFinished(
-                utterance=name,
-                text=text,
-                segments=event.result.segments,
-                words=event.result.words,
-                language=event.result.language,
-            )
-            actions.append(do.Send(finished))
-        case inputs.RecognitionFailed():
-            text = ""
-            actions.append(do.Send(out.error(Code.RECOGNITION_UNAVAILABLE, event.message)))
-            actions.append(do.Send(out.SttFinished(utterance=name, text="")))
-    if state.ear.phase not in (Phase.QUIET, Phase.ONSET) and event.utterance == state.utterances:
-        # Recognition gave up in the middle of speech: the ear starts over, so that it is never deaf.
-        state = replace(state, ear=endpointing.QUIET)
-        actions.append(do.ForgetVoice())
-    turn = tuple(replace(one, text=text) if one in waiting else one for one in state.turn)
-    return replace(state, turn=turn, ledger=state.ledger.stamp(Moment.TRANSCRIBED, event.at)), actions
 
 
 def _typed(state: Conversation, text: str, at_ms: float, at: float) -> Step:
@@ -233,18 +150,16 @@ def _typed(state: Conversation, text: str, at_ms: float, at: float) -> Step:
         message = f"What waits for an answer has at most {MAX_TURN_CHARS} characters; please wait for it first."
         return state, [do.Send(out.error(Code.TEXT_TOO_LONG, message))]
     if state.answer and not state.answer.audible:
-        said = Utterance(state.utterances, state.answer.user, spoken=state.answer.ledger.spoken)
-        state, actions = answering.withdraw(state, state.answer)
-        state = replace(state, turn=(said, *state.turn))
+        state, actions = answering.unsay(state, state.answer, at)
     elif state.answer:
-        state, actions = answering.interrupt(state)
+        state, actions = answering.interrupt(state, at)
     number = state.utterances + 1
     times = Ledger(client_end_ms=at_ms).stamp(Moment.TURN_ENDED, at).stamp(Moment.TRANSCRIBED, at)
     turn = (*state.turn, Utterance(number, text, spoken=False))
     return replace(state, utterances=number, turn=turn, ledger=times), actions
 
 
-def _settings(state: Conversation, patch: SettingsPatch) -> Step:
+def _settings(state: Conversation, patch: SettingsPatch, at: float) -> Step:
     settings = apply(state.settings, patch)
     if settings.character not in state.cast.characters:
         known = ", ".join(sorted(state.cast.characters))
@@ -253,9 +168,15 @@ def _settings(state: Conversation, patch: SettingsPatch) -> Step:
     if settings.response_mode == "llm" and not state.can_ask:
         message = "No language model is connected, so response_mode takes template or echo."
         return state, [do.Send(out.error(Code.INVALID_SETTING, message))]
-    cast = replace(state.cast, on_stage=settings.character)
+    actions: list[Action] = []
+    if state.answer and state.answer.prepared:
+        state, actions = answering.withdraw(state, state.answer, at)  # it was prepared with the settings before
+    heard, cast = hearing(state), replace(state.cast, on_stage=settings.character)
     state = replace(state, settings=settings, cast=cast)
-    return state, [do.Send(out.SettingsChanged(settings=settings)), do.Checkpoint()]
+    if heard and not hearing(state):
+        state, more = attending.finish(state, at)
+        actions += more
+    return state, [*actions, do.Send(out.SettingsChanged(settings=settings)), do.Checkpoint()]
 
 
 def _drop_turn(state: Conversation) -> Step:

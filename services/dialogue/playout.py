@@ -26,9 +26,11 @@ class Playout:
         self._frame_bytes = DOWNLINK.frame_bytes
         self.begin(0)
 
-    def begin(self, generation: int) -> None:
-        """Drops what is held; from now on audio of this generation is taken and no other."""
+    def begin(self, generation: int, hold: bool = False) -> None:
+        """Drops what is held; from now on audio of this generation is taken and no other. `hold`: and none of it is
+        given out before `release`."""
         self.generation = generation
+        self._hold = hold
         self.sent = 0
         """Samples given out by `take`."""
         self._played = 0
@@ -52,6 +54,10 @@ class Playout:
         if generation == self.generation:
             self._count = slots
 
+    def release(self, generation: int) -> None:
+        if generation == self.generation:
+            self._hold = False
+
     def played(self, generation: int, samples: int) -> None:
         if generation == self.generation:
             self._played = min(max(self._played, samples), self.sent)
@@ -61,6 +67,8 @@ class Playout:
 
         A frame is short only where nothing more is at hand; credit is spent a whole frame at a time.
         """
+        if self._hold:
+            return None
         self._gather()
         size = min(len(self._pending), self._frame_bytes)
         room = self._credit - (self.sent - self._played)
@@ -78,7 +86,7 @@ class Playout:
 
     def drained(self) -> bool:
         """True once, when the answer is exhausted."""
-        if self._drained or not self.exhausted():
+        if self._hold or self._drained or not self.exhausted():
             return False
         self._drained = True
         return True

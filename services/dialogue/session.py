@@ -50,6 +50,8 @@ class Tools:
     """A session's own source of answers, for its settings and who answers. Calls back when another one stands in."""
     characters: dict[str, Character]
     can_ask: bool
+    costly: bool
+    """The language model's answers cost money."""
     checkpoints: CheckpointStore
 
 
@@ -81,6 +83,7 @@ class Session:
             cast=Cast(tools.characters, settings.character),
             memory=Memory(tuple(restored.turns)) if restored else Memory(),
             can_ask=tools.can_ask,
+            costly=tools.costly,
             prefix=f"{sid[:8]}-{self._outbox.epoch}-",
             generation=restored.generation if restored else 0,
             number=restored.number if restored else 0,
@@ -156,10 +159,12 @@ class Session:
                 self._listener.close(utterance)
             case do.DropUtterances():
                 self._listener.drop()
-            case do.Ask(generation, user, character):
-                self._speaker.ask(generation, self._source, self._request(user, character))
-            case do.Synthesise(generation, slot, text, character):
-                self._speaker.synthesise(generation, slot, text, self._voice(character))
+            case do.Ask(generation, user, character, prepared):
+                self._speaker.ask(generation, self._source, self._request(user, character), prepared)
+            case do.Confirm(generation):
+                self._speaker.confirm(generation)
+            case do.Synthesise(generation, slot, text, character, prepared):
+                self._speaker.synthesise(generation, slot, text, self._voice(character), prepared)
             case do.SkipSlot(generation, slot):
                 self._playout.end(generation, slot)
             case do.CloseAudio(generation, slots):
@@ -170,6 +175,13 @@ class Session:
                 metrics.FIRST_AUDIO.observe(turn.total_ms / 1000)
                 for part in turn.parts:
                     metrics.TURN_PART.labels(part.name).observe(max(0.0, part.ms) / 1000)
+            case do.Speculated(outcome, seconds, characters):
+                metrics.SPECULATIONS.labels(outcome).inc()
+                if outcome == "kept":
+                    metrics.SPECULATION_WON.observe(seconds)
+                else:
+                    metrics.SPECULATION_WASTED_SECONDS.inc(seconds)
+                    metrics.SPECULATION_WASTED_CHARACTERS.inc(characters)
             case do.TurnOver(outcome):
                 metrics.TURNS.labels(outcome).inc()
                 if outcome == "interrupted":
@@ -227,6 +239,7 @@ class Session:
         settings = self._state.settings
         return AnswerRequest(
             messages=build_messages(character, self._state.memory.turns, user, settings.context_turns),
+            turn=self._state.answer.number if self._state.answer else None,
             model=settings.model,
             temperature=settings.temperature,
             max_tokens=settings.answer_tokens,

@@ -20,6 +20,7 @@ from services.dialogue.inputs import (
     SpeechChunk,
     SpeechDone,
     SpeechFailed,
+    SpeechRefused,
     Token,
 )
 from services.dialogue.language import AnswerRequest, AnswerSource, LanguageError
@@ -40,12 +41,16 @@ class Speaker:
     def __post_init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def ask(self, generation: int, source: AnswerSource, request: AnswerRequest) -> None:
-        self.playout.begin(generation)
+    def ask(self, generation: int, source: AnswerSource, request: AnswerRequest, prepared: bool) -> None:
+        self.playout.begin(generation, hold=prepared)
         self._start(self._write(generation, source, request))
 
-    def synthesise(self, generation: int, slot: int, text: str, voice: Voice) -> None:
-        self._start(self._speak(generation, slot, text, voice))
+    def confirm(self, generation: int) -> None:
+        """The prepared answer is the answer: its audio may leave."""
+        self.playout.release(generation)
+
+    def synthesise(self, generation: int, slot: int, text: str, voice: Voice, prepared: bool) -> None:
+        self._start(self._speak(generation, slot, text, voice, prepared))
 
     def stop(self, generation: int) -> None:
         """Ends all work, drops all audio; only this generation's will be taken."""
@@ -69,15 +74,19 @@ class Speaker:
     def _failed(self, generation: int, code: Code, message: str) -> None:
         self.deliver(AnswerFailed(at=self.clock(), generation=generation, code=code, message=message))
 
-    async def _speak(self, generation: int, slot: int, text: str, voice: Voice) -> None:
+    async def _speak(self, generation: int, slot: int, text: str, voice: Voice, prepared: bool) -> None:
         began = self.clock()
-        failure = ""
+        failure, heard = "", False
         try:
-            async with aclosing(self.synthesiser.speak(text, voice)) as chunks:
+            async with aclosing(self.synthesiser.speak(text, voice, prepared)) as chunks:
                 async for pcm in chunks:
+                    heard = True
                     self.playout.add(generation, slot, pcm)
                     self.deliver(SpeechChunk(at=self.clock(), generation=generation, slot=slot, samples=len(pcm) // 2))
         except SpeechError as error:
+            if prepared and not heard:
+                self.deliver(SpeechRefused(at=self.clock(), generation=generation, slot=slot))
+                return
             log.warning("a sentence was not spoken", generation=generation, slot=slot, cause=str(error))
             failure = MEANINGS[Code.SYNTHESIS_UNAVAILABLE].message
         except Exception:

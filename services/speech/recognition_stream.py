@@ -126,8 +126,14 @@ class RecognitionStream:
         """The transcript of the samples so far.
 
         `speculative`: the user may go on, and further samples may follow. Otherwise the utterance is over and
-        its slot free. Raises SpeechUnavailable, SpeechRejected.
+        its slot free; what was asked for speculatively about the same samples is the answer then, at once.
+        Raises SpeechUnavailable, SpeechRejected.
         """
+        known = self._last_final
+        if not (speculative or self._closed or self._asked) and known and known[0] == self._total:
+            self._closed = True
+            self._start()
+            return known[1]
         return await self._ask("final", speculative)
 
     def abandon(self) -> None:

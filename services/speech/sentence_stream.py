@@ -19,13 +19,21 @@ _END_SECONDS = 1.0
 class SentenceStream:
     """The gRPC stream of one sentence on one replica. Give it to `end` whatever happened."""
 
-    def __init__(self, replica: Replica, model: str, text: str, voice: Voice, chunk_seconds: float) -> None:
+    def __init__(
+        self,
+        replica: Replica,
+        model: str,
+        text: str,
+        voice: Voice,
+        chunk_seconds: float,
+        speculative: bool = False,
+    ) -> None:
         self.replica = replica
         self._model = model
         self._chunk_seconds = chunk_seconds
         self._identity = secrets.token_hex(8)
         tensors = {"TEXT": wire.text_tensor(text), "VOICE": wire.text_tensor(msgspec.json.encode(voice))}
-        self._request = wire.request(model, self._identity, tensors)
+        self._request = wire.request(model, self._identity, tensors, speculative=speculative)
         self._call = replica.open()
         self._reading: asyncio.Task[Any] | None = None
         self._expected = 0

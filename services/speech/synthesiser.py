@@ -28,22 +28,26 @@ class Synthesiser:
         self._patience = patience
         self._ending: set[asyncio.Task[None]] = set()
 
-    async def speak(self, text: str, voice: Voice) -> AsyncGenerator[bytes, None]:
+    async def speak(self, text: str, voice: Voice, speculative: bool = False) -> AsyncGenerator[bytes, None]:
         """Yield PCM16, mono, 24 kHz. Closing the generator, or cancelling its task, stops the model at once.
 
         Another replica is tried only while nothing was yielded: half a sentence twice is worse than none.
+        `speculative`: the sentence may never be wanted, so one replica is asked, once, for a slot that it can spare.
         Raises SpeechUnavailable, SpeechRejected.
         """
 
         async def begin(replica: Replica) -> tuple[SentenceStream, bytes | None]:
-            stream = SentenceStream(replica, self._model, text, voice, self._chunk_seconds)
+            stream = SentenceStream(replica, self._model, text, voice, self._chunk_seconds, speculative)
             try:
                 return stream, await stream.read()
             except BaseException:
                 self._end(stream)
                 raise
 
-        stream, chunk = await ask_around(self._replicas, begin, self._patience)
+        if speculative:
+            stream, chunk = await begin(self._replicas.in_order()[0])
+        else:
+            stream, chunk = await ask_around(self._replicas, begin, self._patience)
         try:
             while chunk is not None:
                 yield chunk

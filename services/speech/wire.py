@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from services.contracts.speech import STOP_PARAMETER
+from services.contracts.speech import SPECULATIVE_PARAMETER, STOP_PARAMETER
 
 EOF: Any = grpc.aio.EOF
 """What reading a stream gives once the server has closed it."""
@@ -43,7 +43,9 @@ def stub(of: grpc.aio.Channel) -> Any:
     return service_pb2_grpc.GRPCInferenceServiceStub(of)
 
 
-def request(model: str, identity: str, tensors: dict[str, NDArray[Any]], stop: str = "") -> Any:
+def request(
+    model: str, identity: str, tensors: dict[str, NDArray[Any]], stop: str = "", speculative: bool = False
+) -> Any:
     """A ModelInferRequest that asks for an explicit final response.
 
     With `stop` it is one that ends the earlier request of that id.
@@ -52,6 +54,8 @@ def request(model: str, identity: str, tensors: dict[str, NDArray[Any]], stop: s
     message.parameters["triton_enable_empty_final_response"].bool_param = True
     if stop:
         message.parameters[STOP_PARAMETER].string_param = stop
+    if speculative:
+        message.parameters[SPECULATIVE_PARAMETER].bool_param = True
     for name, array in tensors.items():
         message.inputs.add(name=name, datatype=_DATATYPES[array.dtype.name], shape=array.shape)
         message.raw_input_contents.append(np.ascontiguousarray(array).tobytes())

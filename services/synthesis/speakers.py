@@ -48,6 +48,8 @@ class Request:
     reply: Reply
     arrived: float
     """On the clock of `Speakers`."""
+    speculative: bool = False
+    """It may never be wanted: it gets a slot only while over a quarter of them is free."""
 
 
 class Speakers:
@@ -67,7 +69,8 @@ class Speakers:
     def submit(self, request: Request) -> None:
         """Speak the request on a thread of its own, or answer it at once with why not."""
         with self._lock:
-            free = len(self._threads) < self._slots and not self._closing
+            open_to_it = self._slots * 3 // 4 if request.speculative else self._slots
+            free = len(self._threads) < open_to_it and not self._closing
             if free:
                 thread = threading.Thread(target=self._run, args=(request,), name="speaker", daemon=True)
                 self._threads.add(thread)

@@ -23,6 +23,18 @@ FIRST_AUDIO = Histogram(
 TURN_PART = Histogram(
     "parley_turn_part_seconds", "Time between two named moments of a turn.", ["part"], buckets=TURN_SECONDS
 )
+SPECULATIONS = Counter("parley_speculations", "Answers prepared in a pause, by what became of them.", ["outcome"])
+SPECULATION_WON = Histogram(
+    "parley_speculation_won_seconds",
+    "Head start of an answer that was prepared in the pause and kept.",
+    buckets=(0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0),
+)
+SPECULATION_WASTED_SECONDS = Counter(
+    "parley_speculation_wasted_seconds", "Time spent on preparing answers that nobody wanted in the end."
+)
+SPECULATION_WASTED_CHARACTERS = Counter(
+    "parley_speculation_wasted_characters", "Text that language models wrote for such answers."
+)
 INTERRUPTIONS = Counter("parley_interruptions", "Answers that the user stopped.")
 UNDERRUNS = Counter("parley_underruns", "Times a player ran dry within an answer, as players report it.")
 UPLINK_LOST_FRAMES = Counter("parley_uplink_lost_frames", "Microphone frames missing in the sequence at the worker.")

@@ -213,7 +213,7 @@ def test_names_in_the_text_exist():
     for kind in (*COMMANDS.values(), *EVENTS.values(), *STRUCTURES.values(), settings.SessionSettings):
         known |= set(fields(kind))
     known |= {f"PARLEY_{field.upper()}" for field in EdgeConfiguration.model_fields}
-    for kind in (*EVENTS.values(), *STRUCTURES.values()):
+    for kind in (*EVENTS.values(), *STRUCTURES.values(), settings.SessionSettings):
         known |= {value for words, _ in fields(kind).values() for value in words.split("`")[1::2]}
     known |= {"Origin", "ws", "wss", "true", "false", "null"}
     prose = re.sub(r"```.*?```", "", DOCUMENT, flags=re.DOTALL)

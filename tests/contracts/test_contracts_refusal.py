@@ -14,7 +14,7 @@ from services.contracts.commands import TAGS, CommandError, decode
 LANGUAGE = "auto or a language's code of two or three letters, such as en"
 FIELDS = (
     "character, response_mode, model, temperature, answer_tokens, context_turns, language, pause_sensitivity, "
-    "silence_ms, speed, seed"
+    "silence_ms, adaptive_silence, duplex, speculation, speed, seed"
 )
 
 

@@ -30,34 +30,34 @@ def run(script, patience=PATIENCE):
 TABLE = {
     "a sentence": (
         [("voice", 1.0), ("quiet", 3.0), ("wait", 4.0)],
-        [Began(1.0), Hesitated(), Ended(3.0)],
+        [Began(1.0), Hesitated(), Ended(3.0, 2.0)],
     ),
     "a click is no speech": ([("voice", 1.0), ("quiet", 1.05), ("wait", 4.0)], []),
     "a click, then speech": (
         [("voice", 1.0), ("quiet", 1.05), ("voice", 1.2), ("quiet", 2.0), ("wait", 3.0)],
-        [Began(1.2), Hesitated(), Ended(2.0)],
+        [Began(1.2), Hesitated(), Ended(2.0, 0.8)],
     ),
     "a short stop within a word": (
         [("voice", 1.0), ("quiet", 2.0), ("voice", 2.1), ("quiet", 3.0), ("wait", 4.0)],
-        [Began(1.0), Hesitated(), Ended(3.0)],
+        [Began(1.0), Hesitated(), Ended(3.0, 2.0)],
     ),
     "a pause for thought": (
         [("voice", 1.0), ("quiet", 2.0), ("voice", 2.4), ("quiet", 3.0), ("wait", 4.0)],
-        [Began(1.0), Hesitated(), Resumed(), Hesitated(), Ended(3.0)],
+        [Began(1.0), Hesitated(), Resumed(), Hesitated(), Ended(3.0, 2.0)],
     ),
     "resumed one millisecond before the end": (
         [("voice", 1.0), ("quiet", 2.0), ("voice", 2.499), ("quiet", 3.0), ("wait", 4.0)],
-        [Began(1.0), Hesitated(), Resumed(), Hesitated(), Ended(3.0)],
+        [Began(1.0), Hesitated(), Resumed(), Hesitated(), Ended(3.0, 2.0)],
     ),
     "resumed just after the end is a new turn": (
         [("voice", 1.0), ("quiet", 2.0), ("voice", 2.501), ("quiet", 3.0), ("wait", 4.0)],
-        [Began(1.0), Hesitated(), Ended(2.0), Began(2.501), Hesitated(), Ended(3.0)],
+        [Began(1.0), Hesitated(), Ended(2.0, 1.0), Began(2.501), Hesitated(), Ended(3.0, 3.0 - 2.501)],
     ),
-    "stop pressed while speaking": ([("voice", 1.0), ("stop", 1.5)], [Began(1.0), Ended(1.5)]),
-    "stop pressed in a pause": ([("voice", 1.0), ("quiet", 2.0), ("stop", 2.1)], [Began(1.0), Ended(2.0)]),
+    "stop pressed while speaking": ([("voice", 1.0), ("stop", 1.5)], [Began(1.0), Ended(1.5, 0.5)]),
+    "stop pressed in a pause": ([("voice", 1.0), ("quiet", 2.0), ("stop", 2.1)], [Began(1.0), Ended(2.0, 1.0)]),
     "stop pressed in silence": ([("stop", 1.0)], []),
-    "stop pressed at the first syllable": ([("voice", 1.0), ("stop", 1.02)], [Began(1.0), Ended(1.02)]),
-    "voice that never stops": ([("voice", 1.0), ("wait", 60.0)], [Began(1.0), Ended(51.0)]),
+    "stop pressed at the first syllable": ([("voice", 1.0), ("stop", 1.02)], [Began(1.0), Ended(1.02, 1.02 - 1.0)]),
+    "voice that never stops": ([("voice", 1.0), ("wait", 60.0)], [Began(1.0), Ended(51.0, 50.0)]),
 }
 
 
@@ -73,7 +73,7 @@ def test_silence_counts_from_the_last_sample_not_from_the_decision():
     state, _ = endpointing.quiet(state, 3.0, PATIENCE)
     assert state.deadline == pytest.approx(3.2)
     state, decisions = endpointing.elapsed(state, 3.5, PATIENCE)
-    assert decisions == [Ended(3.0)]
+    assert decisions == [Ended(3.0, 2.0)]
 
 
 def test_decisions_that_arrive_in_one_burst_are_speech_all_the_same():
@@ -90,7 +90,7 @@ def test_an_early_timer_is_harmless():
 
 def test_silence_shorter_than_hesitation_ends_without_preparation():
     patience = Patience(hesitation_s=0.2, silence_s=0.2)
-    assert run([("voice", 1.0), ("quiet", 2.0), ("wait", 3.0)], patience)[1] == [Began(1.0), Ended(2.0)]
+    assert run([("voice", 1.0), ("quiet", 2.0), ("wait", 3.0)], patience)[1] == [Began(1.0), Ended(2.0, 1.0)]
 
 
 verbs = st.lists(st.tuples(st.sampled_from(["voice", "quiet", "stop", "wait"]), st.floats(0.001, 3.0)), max_size=40)

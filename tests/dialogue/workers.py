@@ -39,7 +39,7 @@ class Voice:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def speak(self, text, voice):
+    async def speak(self, text, voice, speculative=False):
         await self.gate.wait()
         for _ in range(5):
             yield b"\1\0" * 2400
@@ -57,6 +57,7 @@ async def running_worker(url: str, *, slots=4, grace_s=30.0, idle_s=900.0) -> As
         source=lambda settings, character, notify: EchoSource(),
         characters={"aria": Character(id="aria", name="Aria", persona="p")},
         can_ask=False,
+        costly=False,
         checkpoints=checkpoints,
     )
     settings = SessionSettings(response_mode="echo")

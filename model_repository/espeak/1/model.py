@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from model_repository import decoupled
 from services.contracts.characters import Voice
+from services.contracts.speech import SPECULATIVE_PARAMETER
 from services.synthesis.embedded import MAX_TEXT_CHARS, EmbeddedVoice
 from services.synthesis.speakers import Request, Speakers
 
@@ -58,7 +59,8 @@ class TritonPythonModel:
                     text = encoded.decode()
                 except UnicodeDecodeError as error:
                     raise decoupled.InvalidRequest(f"TEXT is not UTF-8: {error}") from error
-                self._speakers.submit(Request(text, voice, _Reply(responder), arrived))
+                speculative = decoupled.parameter(request, SPECULATIVE_PARAMETER) is True
+                self._speakers.submit(Request(text, voice, _Reply(responder), arrived, speculative))
             except Exception as error:
                 responder.fail(error)
 
