@@ -11,6 +11,7 @@ import struct
 import sys
 import time
 import wave
+from pathlib import Path
 
 import websockets
 
@@ -147,7 +148,7 @@ if __name__ == "__main__":
         sys.exit(why(error, options.patience))
     if options.out:
         try:
-            with wave.open(options.out, "wb") as out:
+            with Path(options.out).open("wb") as file, wave.open(file, "wb") as out:
                 out.setparams((1, 2, 24_000, 0, "NONE", "not compressed"))
                 out.writeframes(samples)
         except OSError as error:

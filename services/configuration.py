@@ -60,7 +60,7 @@ def load(kind: type[ConfigurationT]) -> ConfigurationT:
             # A problem of no one field has all of them as its input.
             unsaid = problem["type"] == "missing" or secret or field is None
             got = "" if unsaid else f" (got {_without_credentials(problem['input'])!r})"
-            said = _CREDENTIALS_IN_A_SENTENCE.sub(_MASK, problem["msg"])
+            said = _CREDENTIALS_IN_A_SENTENCE.sub(_MASK, problem["msg"].removeprefix("Value error, "))
             lines.append(f"{PREFIX}{name.upper()}: {said}{got}.{takes}")
         raise ConfigurationError("\n".join(lines)) from error
 

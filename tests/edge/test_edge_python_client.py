@@ -239,3 +239,26 @@ async def test_a_connection_that_breaks_is_one_sentence(tmp_path: Path):
         assert "no connection" in await asyncio.to_thread(said, "client.py", url, "--type", "hi")
         minimal = ("client_minimal.py", url, "hi", str(tmp_path / "answer.wav"))
         assert "No answer: " in await asyncio.to_thread(said, *minimal)
+
+
+async def test_an_answer_that_cannot_be_written_is_one_sentence(edge: EdgeProcess, scripted: Worker):
+    turn = events.Turn(number=1, user="hi", assistant="Hello there.")
+    for client, arguments in (
+        ("client.py", ("--type", "hi", "--out", "/proc/answer.wav")),
+        ("client_minimal.py", ("hi", "/proc/answer.wav")),
+    ):
+        done = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(ROOT / "docs" / client),
+            edge.url,
+            *arguments,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        if client == "client.py":
+            session = await scripted.next_session()
+            await session.next_command()
+            await scripted.event(session, events.TurnCommitted(generation=1, turn=turn))
+        _, errors = await asyncio.wait_for(done.communicate(), 10)
+        assert (done.returncode, errors.count(b"\n")) == (1, 1), errors
+        assert b"/proc/answer.wav" in errors

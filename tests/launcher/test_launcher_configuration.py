@@ -50,6 +50,7 @@ def test_a_wrong_value_names_the_variable_what_it_got_and_what_it_takes(
     sentence = str(refused.value)
     assert sentence.startswith(f"{name}: ")
     assert says in sentence
+    assert "Value error" not in sentence
     assert f"(got {value!r})" in sentence
     assert "It takes: " in sentence
 

@@ -200,11 +200,6 @@ def test_a_stack_is_found_wherever_its_folder_is(tmp_path: Path, monkeypatch: py
             part.kill()
     for address in ("http://127.0.0.1:8081", "http://127.0.0.1:8099"):
         assert f"a stack runs at {address} but is not ready" in out.getvalue()
-        assert (
-            f"beside {address}" in out.getvalue()
-            or f", {address}" in out.getvalue()
-            or "8080 is taken" in out.getvalue()
-        )
     ours.release()
     other.release()
     assert doctor._stacks(tmp_path / "ours").keys().isdisjoint({ours.folder, other.folder})
