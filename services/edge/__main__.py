@@ -14,6 +14,7 @@ import uvloop
 from services.configuration import load_or_exit
 from services.edge import app
 from services.edge.config import EdgeConfiguration
+from services.edge.http import Http
 from services.edge.protocol import Protocol
 from services.telemetry import logs
 
@@ -40,6 +41,7 @@ async def serve(configuration: EdgeConfiguration) -> int:
     server = Server(
         uvicorn.Config(
             app.create(edge, configuration),
+            http=Http,
             ws=Protocol,
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_per_message_deflate=False,
