@@ -11,7 +11,7 @@ from msgspec import inspect
 from services.contracts import audio, characters, commands, events, frame, moments, settings
 from services.contracts.errors import MEANINGS, Code
 from services.edge import __main__ as edge_main
-from services.edge import connection, downlink, limits, link
+from services.edge import connection, downlink, http, limits, link
 from services.edge.app import PATH
 from services.edge.config import EdgeConfiguration
 
@@ -156,6 +156,7 @@ def test_limits_are_those_in_force():
         "audio frames": f"{limits.AUDIO_PER_SECOND:.0f} a second, {limits.AUDIO_BURST:.0f} at once",
         "commands": f"{limits.COMMANDS_PER_SECOND:.0f} a second, {limits.COMMANDS_BURST:.0f} at once",
         "refused messages": f"{limits.ABUSE_REFUSALS} within {limits.ABUSE_SECONDS:.0f} seconds",
+        "time to a request's headers": f"{http.HEAD_SECONDS:g} seconds",
         "time to `hello`": f"{connection.HELLO_SECONDS:.0f} seconds",
         "unsent messages at the server": f"{downlink.MAX_BYTES} bytes",
         "time to take one message": f"{connection.SEND_SECONDS:.0f} seconds",
