@@ -5,6 +5,7 @@ Each sub-command is registered by a small function in COMMANDS and imports what 
 """
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -56,8 +57,13 @@ def add_doctor(commands: "Subparsers[argparse.ArgumentParser]") -> None:
 
 
 def add_bench(commands: "Subparsers[argparse.ArgumentParser]") -> None:
-    bench = commands.add_parser("bench", help="measure a running stack", description="Measure a running stack.")
+    bench = commands.add_parser("bench", help="measure a stack", description="Measure a stack.")
     measures = bench.add_subparsers(title="measures", metavar="MEASURE", required=True)
+    _add_bench_turn(measures)
+    _add_bench_density(measures)
+
+
+def _add_bench_turn(measures: "Subparsers[argparse.ArgumentParser]") -> None:
     parser = measures.add_parser(
         "turn",
         help="how long after the last word the answer sounds",
@@ -82,6 +88,50 @@ def add_bench(commands: "Subparsers[argparse.ArgumentParser]") -> None:
         return bench_turn(address, options.turns, options.silence_ms)
 
     parser.set_defaults(run=run)
+
+
+def _add_bench_density(measures: "Subparsers[argparse.ArgumentParser]") -> None:
+    parser = measures.add_parser(
+        "density",
+        help="how many conversations one core carries",
+        description="Start a stack of its own with stand-ins for the models, whose latencies are known, let so many "
+        "sessions talk at once in real time, and print what each run took: latency over the known parts, processor "
+        "time, memory.",
+    )
+    parser.add_argument("--sessions", default="1,10,25,50", metavar="N,N", help="runs to make (default 1,10,25,50)")
+    _add_standin_options(parser)
+    parser.add_argument("--no-past", action="store_true", help="leave out the session past the limit")
+
+    def run(options: argparse.Namespace) -> int:
+        from services.launcher.bench_density import Conditions, bench_density
+
+        counts = [int(count) for count in options.sessions.split(",")]
+        return bench_density(
+            Conditions(
+                counts,
+                turns=options.turns,
+                pauses=options.pauses,
+                silence_ms=options.silence_ms,
+                past=not options.no_past,
+                settings=json.loads(options.settings),
+            )
+        )
+
+    parser.set_defaults(run=run)
+
+
+def _add_standin_options(parser: argparse.ArgumentParser) -> None:
+    """What the benchmarks with stand-ins have in common."""
+    parser.add_argument("--turns", type=int, default=4, metavar="N", help="of each session (default 4)")
+    parser.add_argument(
+        "--pauses", type=float, default=0.25, metavar="SHARE", help="utterances with a pause inside (default 0.25)"
+    )
+    parser.add_argument(
+        "--silence-ms", type=int, default=200, metavar="MS", help="silence that ends a turn (default 200)"
+    )
+    parser.add_argument(
+        "--settings", default="{}", metavar="JSON", help='further settings of the sessions, such as {"duplex": "full"}'
+    )
 
 
 def add_verify(commands: "Subparsers[argparse.ArgumentParser]") -> None:

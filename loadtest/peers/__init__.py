@@ -1,0 +1,1 @@
+"""Other systems behind the same talkers, for comparison; a folder each."""

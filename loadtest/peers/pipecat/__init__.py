@@ -1,0 +1,1 @@
+"""Pipecat with stand-in services of the same latencies; see README.md."""
