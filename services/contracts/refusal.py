@@ -5,6 +5,7 @@ msgspec says ``Expected `float` <= 2.0 - at `$.settings.speed` ``; `explain` say
 """
 
 import re
+from typing import Any
 
 import msgspec
 from msgspec import inspect
@@ -19,10 +20,10 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def explain(error: msgspec.ValidationError, message: bytes | str, kind: type[msgspec.Struct]) -> str:
+def explain(error: msgspec.ValidationError, message: bytes | str, kind: Any) -> str:
     """The sentence, without its full stop: the field, what it takes and what it got.
 
-    `message` is the JSON that `error` was raised for when it was decoded as `kind`.
+    `message` is the JSON that `error` was raised for when it was decoded as `kind`, any type that msgspec knows.
     """
     said = str(error)
     found = _PLACE.search(said)

@@ -73,6 +73,10 @@ class AnswerSourceError(Exception):
     """The settings ask for a language model that cannot be had; the text says which setting to change."""
 
 
+class KeyRefusedError(http.NoAnswerError):
+    """The server wants a key, or another one."""
+
+
 class _Model(msgspec.Struct):
     id: str
 
@@ -82,9 +86,14 @@ class _Models(msgspec.Struct):
 
 
 async def models_of(url: str, api_key: str, within: float) -> list[str]:
-    """The models that a server lists, in its order. Raises http.NoAnswerError when it lists none in time."""
+    """The models that a server lists, in its order. Raises http.NoAnswerError when it lists none in time.
+
+    KeyRefusedError is one of them.
+    """
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     status, body = await http.get(f"{url}/models", within, headers)
+    if status in (401, 403):
+        raise KeyRefusedError(f"{url}/models answered with status {status}")
     if status != 200:
         raise http.NoAnswerError(f"{url}/models answered with status {status}")
     try:
@@ -123,6 +132,9 @@ async def _from_settings(url: str, api_key: str, model: str) -> AnswerSource:
     try:
         listed = await models_of(url, api_key, SETTINGS_ASKED_WITHIN)
     except http.NoAnswerError as error:
+        if not model and isinstance(error, KeyRefusedError):
+            wrong = "does not take this one" if api_key else "wants one"
+            raise AnswerSourceError(f"PARLEY_LLM_API_KEY: the server of PARLEY_LLM_URL {wrong}: {error}") from error
         if not model:
             raise AnswerSourceError(
                 f"PARLEY_LLM_URL: the server there could not be asked for its models: {error}. Is the address right, "

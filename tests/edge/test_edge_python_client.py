@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edge_harness import ROOT, EdgeProcess, Session, Worker
+from edge_harness import ROOT, EdgeProcess, Session, Worker, edge_process
 
 from services.contracts import commands, events
 from services.contracts.errors import Code
@@ -199,6 +199,13 @@ async def test_a_full_server_ends_both_with_its_sentence(edge: EdgeProcess, scri
     assert "All places are taken" in await asyncio.to_thread(said, "client.py", edge.url, "--type", "hi")
     minimal = ("client_minimal.py", edge.url, "hi", str(tmp_path / "answer.wav"))
     assert "All places are taken" in await asyncio.to_thread(said, *minimal)
+
+
+def test_a_refusal_before_there_is_a_websocket_is_shown(nats_url: str, tmp_path: Path):
+    with edge_process(nats_url, connect_rate="0.001", connect_burst="1") as strict:
+        words = "refused the connection with HTTP status 429: Too many connections from this address"
+        said("client_minimal.py", strict.url, "hi", str(tmp_path / "answer.wav"))
+        assert words in said("client.py", strict.url, "--type", "hi")
 
 
 async def test_a_silent_recording_does_not_wait_for_ever(edge: EdgeProcess, scripted: Worker, tmp_path: Path):

@@ -140,6 +140,16 @@ async def test_a_model_that_was_asked_for_and_cannot_be_had_is_an_error(url: str
         await choose("llm", url, "", "", [])
 
 
+@pytest.mark.parametrize(("key", "says"), [("", "wants one"), ("sk-wrong", "does not take this one")])
+@pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden"])
+async def test_a_key_that_is_refused_is_blamed_on_the_key(key: str, says: str, status: str) -> None:
+    async with answering(http_reply(b"no", status)) as url:
+        with pytest.raises(AnswerSourceError) as refused:
+            await choose("auto", url, key, "", [])
+    assert str(refused.value).startswith(f"PARLEY_LLM_API_KEY: the server of PARLEY_LLM_URL {says}: ")
+    assert "sk-wrong" not in str(refused.value)
+
+
 @pytest.mark.parametrize("mode", ["template", "echo"])
 async def test_modes_without_a_model_ask_nobody(mode: answer_source.Mode) -> None:
     seen: list[str] = []
