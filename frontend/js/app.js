@@ -102,9 +102,7 @@ function onReady(event, fresh) {
   server = "idle";
   session = { id: event.session_id, settings: event.settings, source: event.answer_source };
   generation = event.generation;
-  paint(document.documentElement, cast.enter(event.characters, event.settings.character));
-  presence.recolor();
-  panel.show({ settings: event.settings, source: event.answer_source, characters: event.characters });
+  adopt(event.settings, event.characters);
   banner.show(event.answer_source);
   if (fresh) sound.forget();
   else sound.resumed(event.generation, event.complete);
@@ -118,6 +116,14 @@ function onReady(event, fresh) {
   voice.dispatch({ type: "connected", fresh: fresh || !event.complete });
   if (interruptOwed) interruptOwed = !connection.sendCommand({ type: "interrupt" });
   render();
+}
+
+function adopt(settings, characters) {
+  session.settings = settings;
+  paint(document.documentElement, cast.enter(characters, settings.character));
+  presence.recolor();
+  panel.show({ settings, source: session.source, characters });
+  voice.dispatch({ type: "duplex", full: settings.duplex === "full" });
 }
 
 function onCaughtUp() {
@@ -160,6 +166,8 @@ const HANDLERS = {
   },
   audio_stream_stop: (event) => sound.end(event.generation),
   audio_flush: (event) => silence(event.generation),
+  audio_pause: (event) => sound.hold(event.generation),
+  audio_resume: (event) => sound.release(event.generation),
   turn_committed(event) {
     chat.committed(event);
     turns += 1;
@@ -172,10 +180,7 @@ const HANDLERS = {
   },
   history: (event) => saveAsFile(event),
   settings_changed(event) {
-    session.settings = event.settings;
-    paint(document.documentElement, cast.enter(cast.all(), event.settings.character));
-    presence.recolor();
-    panel.show({ settings: event.settings, source: session.source, characters: cast.all() });
+    adopt(event.settings, cast.all());
   },
   reset_done(event) {
     silence(event.generation);

@@ -30,7 +30,7 @@ function createScriptProcessor(context, receive) {
 
 /**
  * A player on `context`; `volume` 0..1. Calls `on.started({generation, startedMs})`,
- * `on.progress`, `on.ended` and `on.flushed({generation, played, underruns, maxGapMs})`, `on.heard({generation})`.
+ * `on.progress`, `on.held`, `on.ended` and `on.flushed({generation, played, underruns, maxGapMs})`, `on.heard({generation})`.
  */
 export async function createAudioPlayer(context, { volume, on }) {
   const { node, post } = context.audioWorklet
@@ -82,6 +82,16 @@ export async function createAudioPlayer(context, { volume, on }) {
     });
   }
 
+  /** Falls silent within an answer. */
+  function hold(generation) {
+    post({ type: "hold", generation });
+  }
+
+  /** Goes on where `hold` stopped. */
+  function release(generation) {
+    post({ type: "release", generation });
+  }
+
   /** The server counts its answers from `generation` on again; what an earlier flush forbade beyond it is taken. */
   function allow(generation) {
     post({ type: "allow", generation });
@@ -112,5 +122,5 @@ export async function createAudioPlayer(context, { volume, on }) {
     return recorder.stream;
   }
 
-  return { play, end, flush, allow, reset, level, setVolume, stream, holds: (generation) => held.has(generation) };
+  return { play, end, flush, hold, release, allow, reset, level, setVolume, stream, holds: (generation) => held.has(generation) };
 }

@@ -1,11 +1,11 @@
-// Half duplex, as a pure machine: when the page's microphone is sent and when it is not.
+// When the page's microphone is sent and when it is not, as a pure machine.
 //
 // The user's wish (`wanted`) changes by the voice button only. The gate is open while it is wanted, the server is
-// there, and no answer is being heard. `start_listening` is said when the gate opens, `stop_listening` when the user
+// there, and, in half duplex, no answer is being heard. `start_listening` is said when the gate opens, `stop_listening` when the user
 // closes it: an answer closes it without a word, since what was said so far has been answered already.
 // Each `ready` may come from a worker that knows nothing of the listening before it, and so opens the gate anew.
 
-export const INITIAL = Object.freeze({ wanted: false, connected: false, answers: Object.freeze([]), open: false });
+export const INITIAL = Object.freeze({ wanted: false, connected: false, full: false, answers: Object.freeze([]), open: false });
 
 /**
  * The next state and what to do, for one event:
@@ -14,11 +14,12 @@ export const INITIAL = Object.freeze({ wanted: false, connected: false, answers:
  *   audio_started {generation}     an answer's sound has begun to arrive
  *   heard {generation}             its last frame has been played, and the tail after it
  *   flushed {generation}           every older answer is over
+ *   duplex {full}                  the setting: is the user heard while an answer sounds?
  * Actions: "start_listening", "stop_listening" (commands), "open_gate", "close_gate".
  */
 export function step(state, event) {
   const next = advance(state, event);
-  const open = next.wanted && next.connected && next.answers.length === 0;
+  const open = next.wanted && next.connected && (next.full || next.answers.length === 0);
   const was = event.type === "connected" ? false : state.open;
   const actions = [];
   if (open && !was) actions.push("start_listening", "open_gate");
@@ -41,6 +42,8 @@ function advance(state, event) {
         : { ...state, answers: [...state.answers, event.generation] };
     case "heard":
       return { ...state, answers: state.answers.filter((generation) => generation !== event.generation) };
+    case "duplex":
+      return { ...state, full: event.full };
     case "flushed":
       return { ...state, answers: state.answers.filter((generation) => generation >= event.generation) };
     default:

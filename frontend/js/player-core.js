@@ -17,11 +17,13 @@ const MAX_HELD_SECONDS = 60;
  *   audio {generation, sampleRate, samples: Int16Array}
  *   end   {generation, tailSeconds}   no more samples follow; "heard" is posted so long after the last one
  *   flush {generation}                drop every older answer now, and what still comes of it
+ *   hold {generation}                 fall silent within this answer, and say where
+ *   release {generation}              go on from there
  *   allow {generation}                a server that counts from there: older than that stays dropped, the rest is taken
  *   reset {}                          forget everything
  * `post` gets
  *   started  {generation, time}       context time of the answer's first sample, seconds
- *   progress, ended, flushed {generation, played, underruns, maxGapMs}
+ *   progress, held, ended, flushed {generation, played, underruns, maxGapMs}
  *   heard    {generation}
  * `played` counts samples of the answer at its own rate.
  */
@@ -30,6 +32,7 @@ export function createPlayer(rate, post) {
   const answers = [];
   const tails = [];
   let oldest = 0;
+  let holding = null;
   let bufferSeconds = FIRST_BUFFER_SECONDS;
   let last = null;
   let nextReport = 0;
@@ -91,7 +94,23 @@ export function createPlayer(rate, post) {
     for (const answer of answers.filter((each) => each.generation < oldest)) drop(answer, "flushed");
   }
 
+  function hold(generation) {
+    if (generation < oldest) return;
+    holding = generation;
+    const answer = find(generation);
+    if (!answer) return;
+    if (answer.running) breakOff(0);
+    answer.running = false;
+    answer.fadeIn = answer.started ? fadeFrames : 0;
+    post({ type: "held", ...summary(answer) });
+  }
+
+  function release(generation) {
+    if (holding === generation) holding = null;
+  }
+
   function reset() {
+    holding = null;
     if (answers[0]?.running) breakOff(0);
     answers.length = 0;
     tails.length = 0;
@@ -103,6 +122,8 @@ export function createPlayer(rate, post) {
     if (message.type === "audio") takeAudio(message);
     else if (message.type === "end") end(message);
     else if (message.type === "flush") flush(message.generation);
+    else if (message.type === "hold") hold(message.generation);
+    else if (message.type === "release") release(message.generation);
     else if (message.type === "allow") oldest = Math.min(oldest, message.generation);
     else if (message.type === "reset") reset();
   }
@@ -172,6 +193,7 @@ export function createPlayer(rate, post) {
       const answer = answers[0];
       // A newer answer has begun: nothing more of this one will come.
       if (answers.length > 1) answer.resampler.finish();
+      else if (answer.generation === holding) break;
       if (!answer.running) {
         if (!isReady(answer)) break;
         begin(answer, frame + filled);

@@ -15,7 +15,8 @@ const SHOWN = {
   answer_tokens: (value) => `${Math.round(value * 0.075) * 10} words`,
 };
 const NUMBERS = ["silence_ms", "pause_sensitivity", "speed", "temperature", "answer_tokens"];
-const WORDS = ["language", "response_mode", "model", "character"];
+const WORDS = ["language", "response_mode", "model", "character", "duplex", "speculation"];
+const SWITCHES = ["adaptive_silence"];
 
 /** What this browser remembers between visits: volume, microphone, theme and the settings of new sessions. */
 export function loadPreferences(storage = localStorage) {
@@ -66,6 +67,7 @@ export function createSettingsPanel(dialog, preferences, on) {
     field(name).addEventListener("change", () => patch({ [name]: Number(field(name).value) }));
   }
   for (const name of WORDS) field(name).addEventListener("change", () => patch({ [name]: field(name).value.trim() }));
+  for (const name of SWITCHES) field(name).addEventListener("change", () => patch({ [name]: field(name).checked }));
   for (const pause of pauses) {
     pause.addEventListener("change", () => {
       field("silence_ms").value = pause.value;
@@ -112,6 +114,7 @@ export function createSettingsPanel(dialog, preferences, on) {
       field(name).value = settings[name];
       if (name in SHOWN) showValue(name);
     }
+    for (const name of SWITCHES) field(name).checked = settings[name];
     showPause(settings.silence_ms);
     const connected = source.mode === "llm" || source.detail === "";
     const [llm] = field("response_mode").options;

@@ -130,6 +130,10 @@ export function createSound({ volume, send, on }) {
       note(report);
       if (performance.now() - playedSentAt >= PLAYED_EVERY_MS) tellPlayed(report);
     },
+    held(report) {
+      note(report);
+      if (report.played > 0) tellPlayed(report);
+    },
     ended(report) {
       note(report);
       tellPlayed(report);
@@ -176,6 +180,15 @@ export function createSound({ volume, send, on }) {
     await player?.flush(generation);
   }
 
+  /** Falls silent within the answer, for there is a voice over it, and tells what was heard. */
+  function hold(generation) {
+    withPlayer(generation, (ready) => ready.hold(generation));
+  }
+
+  function release(generation) {
+    withPlayer(generation, (ready) => ready.release(generation));
+  }
+
   /** The session goes on at `generation`. Not `complete`: what is held of older answers has lost its end. */
   function resumed(generation, complete) {
     if (!complete) flush(Infinity);
@@ -203,7 +216,7 @@ export function createSound({ volume, send, on }) {
   }
 
   return {
-    unlock, play, end, flush, resumed, forget, setVolume,
+    unlock, play, end, flush, hold, release, resumed, forget, setVolume,
     sounding: () => sounding,
     level: () => (player && sounding !== null ? player.level() : 0),
     counters: () => ({ ...counters }),

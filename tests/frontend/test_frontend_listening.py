@@ -1,4 +1,4 @@
-"""Half duplex as a table: what happens, and what the page says to the server and does to its gate."""
+"""Half and full duplex as a table: what happens, and what the page says to the server and does to its gate."""
 
 from typing import Any
 
@@ -12,6 +12,8 @@ RESUMED: dict[str, Any] = {"type": "connected", "fresh": False}
 LOST: dict[str, Any] = {"type": "disconnected"}
 ON: dict[str, Any] = {"type": "pressed", "wanted": True}
 OFF: dict[str, Any] = {"type": "pressed", "wanted": False}
+FULL: dict[str, Any] = {"type": "duplex", "full": True}
+HALF: dict[str, Any] = {"type": "duplex", "full": False}
 OPENED = ["start_listening", "open_gate"]
 CLOSED = ["close_gate"]
 
@@ -85,12 +87,18 @@ TABLE: dict[str, list[tuple[dict[str, Any], list[str]]]] = {
     "another worker takes over and nobody wants to be heard": [
         (READY, []), (ON, OPENED), (OFF, ["close_gate", "stop_listening"]), (RESUMED, []),
     ],
+    "in full duplex an answer leaves it open": [
+        (READY, []), (FULL, []), (ON, OPENED), (starts(1), []), (flushed(2), []), (starts(2), []), (heard(2), []),
+    ],
+    "full duplex chosen during an answer opens it, half closes it": [
+        (READY, []), (ON, OPENED), (starts(1), CLOSED), (FULL, OPENED), (HALF, CLOSED), (heard(1), OPENED),
+    ],
     "stopped while there is no connection": [(READY, []), (ON, OPENED), (LOST, CLOSED), (OFF, []), (RESUMED, [])],
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", TABLE)
-async def test_half_duplex(blank: Page, name: str) -> None:
+async def test_what_it_says_and_does(blank: Page, name: str) -> None:
     actions = await blank.evaluate(
         """async (events) => {
           const { INITIAL, step } = await import("/js/listening.js");

@@ -168,3 +168,58 @@ async def test_a_server_that_counts_from_its_checkpoint_is_heard_again(blank: Pa
         """,
     )
     assert result == [4]
+
+
+async def test_a_held_answer_is_silent_says_where_and_goes_on_without_a_gap(blank: Page) -> None:
+    result = await play(
+        blank,
+        """
+        audio(1, 0, 24000); end(1); run(0.3);
+        player.receive({ type: "hold", generation: 1 });
+        const from = sound.length; run(0.5);
+        const silent = Math.max(...sound.slice(from + 0.01 * RATE).map(Math.abs));
+        player.receive({ type: "release", generation: 1 });
+        run(1);
+        return { silent, held: of("held"), ended: of("ended"), steepest: steepest() };
+        """,
+    )
+    assert result["silent"] == 0
+    [held] = result["held"]
+    assert held["played"] == pytest.approx(0.3 * 24_000, abs=200)
+    [ended] = result["ended"]
+    assert (ended["played"], ended["underruns"], ended["maxGapMs"]) == (24_000, 0, 0)
+    assert ended["at"] / 48_000 == pytest.approx(1.5, abs=0.02)
+    assert result["steepest"] < SMOOTH
+
+
+async def test_a_held_answer_may_be_flushed_and_the_next_one_plays(blank: Page) -> None:
+    result = await play(
+        blank,
+        """
+        audio(1, 0, 24000); end(1); run(0.3);
+        player.receive({ type: "hold", generation: 1 });
+        run(0.2);
+        player.receive({ type: "flush", generation: 2 });
+        audio(2, 0, 2400); end(2); run(0.5);
+        player.receive({ type: "hold", generation: 1 });
+        audio(3, 0, 2400); end(3); run(0.5);
+        return { flushed: of("flushed"), ended: of("ended") };
+        """,
+    )
+    assert [post["generation"] for post in result["flushed"]] == [1]
+    assert [(post["generation"], post["played"]) for post in result["ended"]] == [(2, 2_400), (3, 2_400)]
+
+
+async def test_audio_that_comes_while_held_waits(blank: Page) -> None:
+    result = await play(
+        blank,
+        """
+        player.receive({ type: "hold", generation: 1 });
+        audio(1, 0, 12000); end(1); run(0.5);
+        const before = of("started").length;
+        player.receive({ type: "release", generation: 1 }); run(1);
+        return { before, ended: of("ended") };
+        """,
+    )
+    assert result["before"] == 0
+    assert [post["played"] for post in result["ended"]] == [12_000]
