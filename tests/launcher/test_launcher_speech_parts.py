@@ -81,6 +81,8 @@ async def test_each_part_is_told_where_the_others_are(
     monkeypatch.chdir(tmp_path)
     mine = instance.claim(tmp_path / "state")
     chosen = parts.Ports(*ports.internal(7, random.Random()))
+    for name, value in set_by_user.items():
+        monkeypatch.setenv(name, value)
     configuration = LauncherConfiguration(host="127.0.0.1", llm_api_key=SecretStr("key"))
     answers = AnswerSource("llm", "http://127.0.0.1:1/v1", "key", "model", "detail")
     terminal = io.StringIO()
