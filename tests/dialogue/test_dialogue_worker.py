@@ -237,6 +237,17 @@ class TestAdmission:
             assert got.count("ok") == 1
             assert (len(worker._held), worker._claimed) == (2, 2)
 
+    async def test_a_free_slot_elsewhere_comes_before_that_of_a_lost_client(self, nats_url):
+        async with running_worker(nats_url, slots=1) as full, contextlib.AsyncExitStack() as stack:
+            gone, *others = [await stack.enter_async_context(browser(nats_url)) for _ in range(6)]
+            await gone.attach()
+            await gone.leave()
+            await reclaimable(full)
+            async with running_worker(nats_url, slots=5) as free:
+                for one in others:
+                    assert (await one.attach()).wid == free.wid
+                assert set(full._held) == {gone.sid}
+
     async def test_beats_tell_the_slots_and_the_last_one_says_good_bye(self, nats_url):
         beats: asyncio.Queue = asyncio.Queue()
 
