@@ -3,6 +3,7 @@
 
 import { paint } from "./characters.js";
 import { createFollowing } from "./following.js";
+import { parse, toNodes } from "./markdown.js";
 import { renderTotal, renderWaterfall } from "./waterfall.js";
 
 function element(tag, className, text) {
@@ -129,7 +130,14 @@ export function createChat({ list, scroller, cast, announce, sendAgain }) {
 
   function answerChunk({ generation, text }) {
     const entry = answers.get(generation);
-    if (entry) keepEnd(() => entry.said.append(text));
+    if (!entry) return;
+    entry.text = (entry.text ?? "") + text;
+    keepEnd(() => write(entry, entry.text, true));
+  }
+
+  /** `unfinished`: more of it comes, or would have come. */
+  function write(entry, text, unfinished) {
+    entry.said.replaceChildren(...toNodes(parse(text, { unfinished })));
   }
 
   function answerSounds(generation) {
@@ -141,6 +149,7 @@ export function createChat({ list, scroller, cast, announce, sendAgain }) {
     const entry = answers.get(generation);
     if (!entry) return;
     entry.item.classList.remove("live");
+    if (reason === "complete") write(entry, entry.text ?? "", false);
     if (reason !== "withdrawn") return;
     // The user went on before anything was heard: the answer never happened.
     entry.item.remove();
@@ -155,7 +164,7 @@ export function createChat({ list, scroller, cast, announce, sendAgain }) {
   function showTurn(turn, entry, user) {
     if (user) user.said.textContent = turn.user;
     entry.item.classList.remove("live");
-    entry.said.textContent = turn.assistant ?? "";
+    write(entry, turn.assistant ?? "", Boolean(turn.cut));
     entry.item.classList.toggle("cut", Boolean(turn.cut));
     if (turn.cut) mark(entry, turn.assistant ? "interrupted" : "interrupted before a word was heard");
     else if (!turn.assistant) mark(entry, "no answer");
@@ -171,7 +180,7 @@ export function createChat({ list, scroller, cast, announce, sendAgain }) {
       const entry = answers.get(generation) ?? answerLine(turn.character ?? "");
       answers.set(generation, entry);
       showTurn(turn, entry, user);
-      if (!entry.sounded && turn.assistant) announce(`${cast.find(turn.character ?? "").name}: ${turn.assistant}`);
+      if (!entry.sounded && turn.assistant) announce(`${cast.find(turn.character ?? "").name}: ${entry.said.textContent}`);
     });
   }
 
