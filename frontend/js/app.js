@@ -3,6 +3,7 @@
 import { createCast, paint } from "./characters.js";
 import { createChat } from "./chatui.js";
 import { createComposer } from "./composer.js";
+import { bindConfirmed } from "./confirm.js";
 import { microphoneObstacle } from "./audio-capture.js";
 import { exposeForInspection, saveAsFile } from "./inspect.js";
 import { createCard, createNotices, createSourceBanner } from "./notices.js";
@@ -327,19 +328,9 @@ document.addEventListener("keydown", ({ key }) => {
 });
 $("settingsButton").addEventListener("click", panel.open);
 $("exportButton").addEventListener("click", () => connection.sendCommand({ type: "export_history" }));
-$("resetButton").addEventListener("click", ({ target }) => {
-  // Twice on purpose: what is forgotten does not come back.
-  const sure = target.dataset.sure === "yes";
-  target.dataset.sure = sure ? "" : "yes";
-  target.textContent = sure ? "Start over" : "Forget everything?";
-  if (!sure) return;
+bindConfirmed($("resetButton"), $("settings"), "Forget everything?", () => {
   pending.dropAll();
   connection.sendCommand({ type: "reset" });
-  $("settings").close();
-});
-$("settings").addEventListener("close", () => {
-  $("resetButton").dataset.sure = "";
-  $("resetButton").textContent = "Start over";
 });
 
 // What is seen.

@@ -49,8 +49,8 @@ const RECONNECTING = ["reconnecting", "Reconnecting…"];
 
 /**
  * The state's name and its words. `connection` is a phase, `waitingFor` the error code
- * behind it, `silent` whether nothing comes back after a message, `server` the last conversation_state or "moving" between two workers, `listening` the
- * state of the listening machine, `sounding` whether an answer is heard just now.
+ * behind it, `silent` whether nothing comes back after a message, `server` the last conversation_state or "moving"
+ * between two workers, `listening` the state of the listening machine, `sounding` whether an answer is heard just now.
  */
 export function describe({ connection, waitingFor, everReady, silent, server, listening, opening, sounding, name }) {
   if (connection === "stopped") return ["stopped", "Not connected"];
@@ -59,10 +59,13 @@ export function describe({ connection, waitingFor, everReady, silent, server, li
   if (server === "moving") return RECONNECTING;
   if (silent) return ["silent", "No answer: the network or the server may be gone"];
   if (opening) return ["opening", "Waiting for the microphone…"];
-  if (sounding || server === "answering") return ["answering", `${name} is speaking`];
+  // In full duplex the gate is open while an answer sounds, and a voice over it holds it.
+  const over = listening.full && listening.open;
+  if (over && server === "user_speaking") return ["hearing", "Hearing you…"];
+  if (sounding || server === "answering") return ["answering", `${name} is speaking${over ? "; talk to interrupt" : ""}`];
   if (server === "thinking") return ["thinking", `${name} is thinking…`];
   // The short tail between the last sample and listening again belongs to the answer.
-  if (listening.wanted && listening.answers.length > 0) return ["answering", `${name} is speaking`];
+  if (listening.wanted && !listening.full && listening.answers.length > 0) return ["answering", `${name} is speaking`];
   if (listening.open && server === "user_speaking") return ["hearing", "Hearing you…"];
   if (listening.open) return ["listening", "Listening: just talk"];
   return ["idle", "Ready when you are"];

@@ -10,6 +10,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 CLOSED: dict[str, Any] = {"wanted": False, "connected": True, "answers": [], "open": False}
 OPEN: dict[str, Any] = {**CLOSED, "wanted": True, "open": True}
 TAIL: dict[str, Any] = {**CLOSED, "wanted": True, "answers": [1]}
+FULL: dict[str, Any] = {**OPEN, "full": True, "answers": [1]}
 KNOWN: dict[str, Any] = {
     "connection": "ready", "waitingFor": "", "everReady": True, "silent": False, "server": "idle", "listening": CLOSED,
     "opening": False, "sounding": False, "name": "Aria",
@@ -23,6 +24,13 @@ TABLE: dict[str, tuple[dict[str, Any], str]] = {
     "the server listens, the gate is closed": ({"server": "listening"}, "idle"),
     "the user spoke, the gate is closed": ({"server": "user_speaking"}, "idle"),
     "an answer sounds": ({"listening": TAIL, "sounding": True, "server": "answering"}, "answering"),
+    "full duplex: an answer sounds": ({"listening": FULL, "sounding": True, "server": "answering"}, "answering"),
+    "full duplex: a voice over it": ({"listening": FULL, "sounding": True, "server": "user_speaking"}, "hearing"),
+    "full duplex: the tail of an answer": ({"listening": FULL, "server": "listening"}, "listening"),
+    "full duplex, but the button is off": (
+        {"listening": {**FULL, "wanted": False, "open": False}, "sounding": True, "server": "answering"},
+        "answering",
+    ),
     "the tail of an answer": ({"listening": TAIL}, "answering"),
     "the tail of an answer, and the server listens already": ({"listening": TAIL, "server": "listening"}, "answering"),
     "an answer to a page that does not listen has ended": ({"listening": {**CLOSED, "answers": [1]}}, "idle"),
