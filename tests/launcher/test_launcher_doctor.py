@@ -2,6 +2,7 @@
 
 import io
 import os
+import random
 import socket
 import stat
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from services.launcher import doctor, doctor_checks, instance, triton, undertaker
+from services.launcher import doctor, doctor_checks, instance, ports, triton, undertaker
 from services.launcher.doctor_checks import Finding
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -188,7 +189,8 @@ def announced(folder: Path, port: int) -> instance.Instance:
 
 def test_a_stack_is_found_wherever_its_folder_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One of this state folder and one of another; the other is known by the mark of its processes."""
-    ours, other = announced(tmp_path / "ours", 8081), announced(tmp_path / "other", 8099)
+    here, there = ports.internal(2, random.Random())
+    ours, other = announced(tmp_path / "ours", here), announced(tmp_path / "other", there)
     monkeypatch.setenv("PARLEY_STATE_DIR", str(tmp_path / "ours"))
     monkeypatch.setenv("PARLEY_LLM_MODE", "echo")
     env = {**os.environ, undertaker.INSTANCE_VARIABLE: undertaker.mark(other.folder, other.run)}
@@ -198,8 +200,8 @@ def test_a_stack_is_found_wherever_its_folder_is(tmp_path: Path, monkeypatch: py
             assert doctor.doctor(out) == 0
         finally:
             part.kill()
-    for address in ("http://127.0.0.1:8081", "http://127.0.0.1:8099"):
-        assert f"a stack runs at {address} but is not ready" in out.getvalue()
+    for port in (here, there):
+        assert f"a stack runs at http://127.0.0.1:{port} but is not ready" in out.getvalue()
     ours.release()
     other.release()
     assert doctor._stacks(tmp_path / "ours").keys().isdisjoint({ours.folder, other.folder})
