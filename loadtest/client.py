@@ -8,7 +8,6 @@ its 20 ms, as those of independent people are.
 import argparse
 import asyncio
 import json
-import platform
 import random
 import resource
 import time
@@ -20,6 +19,8 @@ import uvloop
 
 from loadtest import known, wires
 from loadtest.models import latencies
+from loadtest.models.language import REPLY
+from loadtest.models.synthesis import SECONDS_PER_CHARACTER
 from loadtest.peers.pipecat.wire import PipecatWire
 from loadtest.sentences import Script
 from loadtest.talking import Barge, Phase, Talker
@@ -213,7 +214,7 @@ class Load:
             "ended": ended,
             "probes": self._probes,
             "known_ms": known.parts(options.silence_ms, latencies.from_environment(), self._wire().tokens),
-            "python": platform.python_version(),
+            "reply": {"text": REPLY, "character_s": SECONDS_PER_CHARACTER, "sample_rate": wires.SAMPLE_RATE},
         }
         say(report=report)
 

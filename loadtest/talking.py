@@ -6,7 +6,7 @@ It behaves as a page does: microphone frames in real time, a player that keeps r
 import random
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import Enum, auto
 from typing import Literal
 
@@ -51,7 +51,9 @@ class Turn:
     """How often the server took the turn to be over before it was."""
     cut_heard: bool = False
     """And was heard to answer before it was."""
-    barge_s: float | None = None
+    silent_s: float | None = None
+    """Interruption to silence: to `Pause`, or to `Flush` where that came first."""
+    flushed_s: float | None = None
     """Interruption to `Flush`."""
     late_samples: int = 0
     """Audio of the interrupted answer that came after the flush."""
@@ -59,6 +61,10 @@ class Turn:
     """With an interruption: what history kept of the answer."""
     acknowledged: int = 0
     """And how many samples had been acknowledged."""
+    false_pauses: int = 0
+    """Answers that were paused though nobody had interrupted them, or taken up again though somebody had."""
+    parts: dict[str, float] = field(default_factory=dict[str, float])
+    """Where the server says that the time went, in milliseconds."""
     failure: str = ""
 
 
@@ -73,12 +79,15 @@ class _Player:
     reported_at: float = 0.0
     last_at: float = 0.0
     total: int | None = None
+    held_at: float | None = None
+    """It was told to be silent then."""
 
     def take(self, samples: int, now: float) -> float:
         """Seconds that it had run dry before these samples."""
         if self.started is None:
             self.started = now
-        dry = max(0.0, now - self.started - self.received / SAMPLE_RATE)
+        until = now if self.held_at is None else self.held_at
+        dry = max(0.0, until - self.started - self.received / SAMPLE_RATE)
         self.started += dry
         self.received += samples
         self.last_at = now
@@ -87,7 +96,17 @@ class _Player:
     def played(self, now: float) -> int:
         if self.started is None:
             return 0
-        return min(self.received, int((now - self.started) * SAMPLE_RATE))
+        until = now if self.held_at is None else self.held_at
+        return min(self.received, int((until - self.started) * SAMPLE_RATE))
+
+    def hold(self, now: float) -> None:
+        if self.held_at is None:
+            self.held_at = now
+
+    def resume(self, now: float) -> None:
+        if self.held_at is not None and self.started is not None:
+            self.started += now - self.held_at
+        self.held_at = None
 
 
 class Talker:
@@ -256,10 +275,18 @@ class Talker:
                 self._turn.late_samples += samples
             case wires.AllSent(samples):
                 self._player.total = samples
+            case wires.Pause():
+                self._pause(now)
+            case wires.Resume():
+                self._player.resume(now)
+                self._turn.false_pauses += self._barged_at is not None
+                self._turn.silent_s = None
             case wires.Flush():
                 self._flush(now)
             case wires.Committed():
                 self._committed(heard, now)
+            case wires.Measured(parts):
+                self._turn.parts = parts
             case wires.Trouble():
                 self.troubles.append(f"{heard.code}: {heard.message}")
 
@@ -284,10 +311,20 @@ class Talker:
         if first:
             self._send_all(self._wire.playing(time.time() * 1000))
 
+    def _pause(self, now: float) -> None:
+        self._player.hold(now)
+        self._acknowledge(self._player.played(now), now)
+        if self._barged_at is None:
+            self._turn.false_pauses += 1
+        else:
+            self._turn.silent_s = now - self._barged_at
+
     def _flush(self, now: float) -> None:
         if self._barged_at is not None and not self._flushed:
             self._flushed = True
-            self._turn.barge_s = now - self._barged_at
+            self._turn.flushed_s = now - self._barged_at
+            if self._turn.silent_s is None:
+                self._turn.silent_s = self._turn.flushed_s
             self._turn.acknowledged = self._player.reported
             if not self._wire.says_end:
                 self._over(now)

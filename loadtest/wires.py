@@ -59,6 +59,16 @@ class AllSent:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """There is a voice over the answer: fall silent, and say what was heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """It was nothing: play on from there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Flush:
     """What is queued of the answer must not be played."""
 
@@ -72,12 +82,33 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """Where the server says that the time to the first audio went, in milliseconds."""
+
+    parts: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
     code: str
     message: str
 
 
-Heard = Ready | VoiceNoticed | TurnTaken | AnswerSounds | Sound | Stale | AllSent | Flush | Committed | Trouble
+Heard = (
+    Ready
+    | VoiceNoticed
+    | TurnTaken
+    | AnswerSounds
+    | Sound
+    | Stale
+    | AllSent
+    | Pause
+    | Resume
+    | Flush
+    | Committed
+    | Measured
+    | Trouble
+)
 
 
 class Wire(Protocol):
@@ -115,7 +146,7 @@ class ParleyWire:
 
     path = "/v1/conversation"
     says_end = True
-    tokens = None
+    tokens: int | None = None
 
     def __init__(self, settings: SettingsPatch, half_duplex: bool = True) -> None:
         self.half_duplex = half_duplex
@@ -170,11 +201,17 @@ class ParleyWire:
                 yield AnswerSounds()
             case events.AudioStreamStop() if event.generation == self._generation:
                 yield AllSent(event.samples)
+            case events.AudioPause() if event.generation == self._generation:
+                yield Pause()
+            case events.AudioResume() if event.generation == self._generation:
+                yield Resume()
             case events.AudioFlush():
                 self._generation = max(self._generation, event.generation)
                 yield Flush()
             case events.TurnCommitted():
                 yield Committed(event.turn.assistant, event.turn.cut)
+            case events.TurnMetrics():
+                yield Measured({part.name: part.ms for part in event.parts})
             case events.Error():
                 yield Trouble(event.code, event.message)
             case _:

@@ -8,15 +8,10 @@ import sys
 from pathlib import Path
 
 from services.contracts.settings import SettingsPatch
+from services.launcher.bench_figures import percentile
 from services.launcher.talker import Answer, Talker, TalkFailed, read_speech
 
 SPEECH = Path(__file__).parents[2] / "loadtest" / "speech"
-
-
-def percentile(values: list[float], share: float) -> float:
-    """The smallest value that at least this share of the values does not exceed."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, -(-int(len(ordered) * share * 1000) // 1000) - 1))]
 
 
 async def measure(url: str, turns: int, silence_ms: int) -> tuple[list[Answer], list[str], float]:

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 Subparsers = argparse._SubParsersAction  # type: ignore[type-arg]  # argparse has no public name for it
 
@@ -61,6 +62,7 @@ def add_bench(commands: "Subparsers[argparse.ArgumentParser]") -> None:
     measures = bench.add_subparsers(title="measures", metavar="MEASURE", required=True)
     _add_bench_turn(measures)
     _add_bench_density(measures)
+    _add_bench_bargein(measures)
 
 
 def _add_bench_turn(measures: "Subparsers[argparse.ArgumentParser]") -> None:
@@ -106,18 +108,40 @@ def _add_bench_density(measures: "Subparsers[argparse.ArgumentParser]") -> None:
         from services.launcher.bench_density import Conditions, bench_density
 
         counts = [int(count) for count in options.sessions.split(",")]
-        return bench_density(
-            Conditions(
-                counts,
-                turns=options.turns,
-                pauses=options.pauses,
-                silence_ms=options.silence_ms,
-                past=not options.no_past,
-                settings=json.loads(options.settings),
-            )
-        )
+        return bench_density(Conditions(counts, past=not options.no_past, **_standin_options(options)))
 
     parser.set_defaults(run=run)
+
+
+def _add_bench_bargein(measures: "Subparsers[argparse.ArgumentParser]") -> None:
+    parser = measures.add_parser(
+        "bargein",
+        help="how soon the page is silent when somebody talks over the answer",
+        description="Start a stack of its own with stand-ins for the models, interrupt each answer, and print how long "
+        "it took until the page was silent, and whether history keeps what was heard and no more.",
+    )
+    parser.add_argument(
+        "--by", choices=("voice", "command"), default="voice", help="full duplex, or `interrupt` (default voice)"
+    )
+    parser.add_argument("--sessions", type=int, default=4, metavar="N", help="at once (default 4)")
+    _add_standin_options(parser)
+
+    def run(options: argparse.Namespace) -> int:
+        from services.launcher.bench_bargein import bench_bargein
+        from services.launcher.bench_density import Conditions
+
+        return bench_bargein(Conditions([options.sessions], **_standin_options(options)), options.by)
+
+    parser.set_defaults(run=run)
+
+
+def _standin_options(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "turns": options.turns,
+        "pauses": options.pauses,
+        "silence_ms": options.silence_ms,
+        "settings": json.loads(options.settings),
+    }
 
 
 def _add_standin_options(parser: argparse.ArgumentParser) -> None:

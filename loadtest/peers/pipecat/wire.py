@@ -61,7 +61,7 @@ class PipecatWire:
     path = "/ws"
     half_duplex = False
     says_end = False
-    tokens = 7
+    tokens: int | None = 7
     """Its sentence ends with the seventh token and is sure with the eighth."""
 
     def opening(self) -> list[Message]:
