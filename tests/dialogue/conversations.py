@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from services.contracts import commands, events
 from services.contracts.characters import Character
+from services.contracts.errors import Code
 from services.contracts.settings import SessionSettings
 from services.contracts.speech import RecognitionResult
 from services.dialogue import actions as do
@@ -69,9 +70,19 @@ class Talk:
         result = RecognitionResult(utterance=str(utterance), text=text, is_final=True)
         return self.give(inputs.FinalTranscript(at=self.now, utterance=utterance, result=result))
 
-    def partial(self, utterance, text):
-        result = RecognitionResult(utterance=str(utterance), text=text)
-        return self.give(inputs.PartialTranscript(at=self.now, utterance=utterance, result=result))
+    def partial(self, utterance, text, whole=False, language=""):
+        """`whole`: of all that was said before a pause that still lasts."""
+        result = RecognitionResult(utterance=str(utterance), text=text, language=language)
+        return self.give(inputs.PartialTranscript(at=self.now, utterance=utterance, result=result, whole=whole))
+
+    def no_transcript(self, utterance):
+        return self.give(inputs.RecognitionFailed(at=self.now, utterance=utterance, message="gone"))
+
+    def utter(self, seconds):
+        """A voice of so many seconds."""
+        self.voice()
+        self.wait(seconds)
+        return self.quiet()
 
     def say(self, text, seconds=1.0):
         """A whole spoken turn, from first sample to final transcript."""
@@ -94,6 +105,9 @@ class Talk:
     def spoken(self, slot, wall=0.5):
         return self.give(inputs.SpeechDone(at=self.now, generation=self.state.generation, slot=slot, seconds=wall))
 
+    def speech_refused(self, slot):
+        return self.give(inputs.SpeechRefused(at=self.now, generation=self.state.generation, slot=slot))
+
     def speech_failed(self, slot):
         return self.give(
             inputs.SpeechFailed(at=self.now, generation=self.state.generation, slot=slot, message="no voice")
@@ -107,6 +121,11 @@ class Talk:
             inputs.AudioDrained(
                 at=self.now, generation=self.state.generation, last_sequence=9, samples=int(seconds * SECOND)
             )
+        )
+
+    def failed(self, code=Code.LANGUAGE_FAILED):
+        return self.give(
+            inputs.AnswerFailed(at=self.now, generation=self.state.generation, code=code, message="no answer")
         )
 
     def answer(self, text, seconds=2.0):
