@@ -4,7 +4,7 @@
 import { paint } from "./characters.js";
 import { createFollowing } from "./following.js";
 import { parse, toNodes } from "./markdown.js";
-import { renderTotal, renderWaterfall } from "./waterfall.js";
+import { renderWaterfall } from "./waterfall.js";
 
 function element(tag, className, text) {
   const made = document.createElement(tag);
@@ -149,6 +149,7 @@ export function createChat({ list, scroller, cast, announce, sendAgain }) {
     const entry = answers.get(generation);
     if (!entry) return;
     entry.item.classList.remove("live");
+    entry.failed = reason === "failed";
     if (reason === "complete") write(entry, entry.text ?? "", false);
     if (reason !== "withdrawn") return;
     // The user went on before anything was heard: the answer never happened.
@@ -166,7 +167,8 @@ export function createChat({ list, scroller, cast, announce, sendAgain }) {
     entry.item.classList.remove("live");
     write(entry, turn.assistant ?? "", Boolean(turn.cut));
     entry.item.classList.toggle("cut", Boolean(turn.cut));
-    if (turn.cut) mark(entry, turn.assistant ? "interrupted" : "interrupted before a word was heard");
+    if (turn.cut && entry.failed) mark(entry, "broken off");
+    else if (turn.cut) mark(entry, turn.assistant ? "interrupted" : "interrupted before a word was heard");
     else if (!turn.assistant) mark(entry, "no answer");
   }
 
@@ -224,7 +226,7 @@ export function createChat({ list, scroller, cast, announce, sendAgain }) {
       const user = pastUser(turn);
       const entry = answerLine(turn.character ?? "");
       showTurn(turn, entry, user);
-      if (turn.first_audio_ms) entry.item.append(renderTotal(turn.first_audio_ms));
+      if (turn.first_audio_ms) entry.item.append(renderWaterfall({ ...turn, total_ms: turn.first_audio_ms }));
     }
     list.append(...waiting);
     for (const entry of open) entry.generation = null;

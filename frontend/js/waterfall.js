@@ -60,7 +60,7 @@ function tableOf(parts, totalMs) {
 }
 
 /** The bar and its table for the `turn_metrics` of one turn, as a <details> element. */
-export function renderWaterfall({ total_ms: totalMs, spoken, parts }) {
+export function renderWaterfall({ total_ms: totalMs, spoken, parts = [], prepared_ms: preparedMs = 0 }) {
   const details = element("details", "times");
   const summary = element("summary");
   const bar = element("span", "bar");
@@ -78,13 +78,10 @@ export function renderWaterfall({ total_ms: totalMs, spoken, parts }) {
     element("span", "figure-text", `${seconds(totalMs)} ${spoken ? "after you stopped" : "after you sent it"}`),
     element("span", "hidden", ": where the time went"),
   );
-  details.append(summary, tableOf(parts, totalMs));
+  if (parts.length > 0) details.append(summary, tableOf(parts, totalMs));
+  else details.append(summary);
+  if (preparedMs >= 1) details.append(element("p", "hint", `${Math.round(preparedMs)} ms were won by preparing the answer in your pause.`));
   return details;
-}
-
-/** What history keeps of an older turn's time. */
-export function renderTotal(totalMs) {
-  return element("p", "times times-total", `heard after ${seconds(totalMs)}`);
 }
 
 /** The waits of this conversation and their percentiles. */

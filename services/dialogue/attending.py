@@ -42,7 +42,8 @@ def woken(state: Conversation, at: float) -> Step:
     ear, decisions = endpointing.elapsed(state.ear, at, patience(state))
     state, actions = _decided(replace(state, ear=ear), decisions, at)
     answer = state.answer
-    if answer and answer.paused and state.ear.phase is Phase.SPEAKING and _voiced_s(state, at) >= barge_in.SPEECH_S:
+    goes_on = state.ear.phase is Phase.SPEAKING and at >= state.ear.counted_from + barge_in.SPEECH_S
+    if answer and answer.paused and goes_on:
         state, more = answering.cut_in(state, answer, at)
         actions += more
     return state, actions
