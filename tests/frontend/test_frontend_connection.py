@@ -12,10 +12,14 @@ from sounds import tone_24k
 
 from services.contracts import events, frame
 from services.contracts.errors import MEANINGS, Code
+from services.contracts.moments import Part
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-TURN = events.Turn(number=1, user="hello", assistant="Hello to you.", character="aria", at=1.0, first_audio_ms=640.0)
+PARTS = [Part(name="voice", owner="synthesis", ms=600), Part(name="network", owner="network", ms=40)]
+TURN = events.Turn(
+    number=1, user="hello", assistant="Hello to you.", character="aria", at=1.0, first_audio_ms=640.0, parts=PARTS
+)
 
 
 async def test_the_first_hello_opens_a_new_session(edge: Edge, open_page: OpenPage) -> None:
@@ -100,7 +104,8 @@ async def test_a_reload_takes_the_session_up_again(edge: Edge, open_page: OpenPa
     await again.ready(token="secret-1", resumed=True, complete=False, history=[TURN])
     await until(page, "parley.counters.turns === 1")
     assert await page.locator("#chat .said").all_inner_texts() == ["hello", "Hello to you."]
-    assert await page.inner_text(".times-total") == "heard after 0.64 s"
+    assert await page.inner_text(".times .figure-text") == "0.64 s after you sent it"
+    assert await page.locator(".times tbody tr").count() == 2
     assert await page.inner_text("#latencyText") == "p50 0.64 s · p95 0.64 s"
 
 
