@@ -202,8 +202,8 @@ def is_over(answer: Answer) -> bool:
 
 def heard_text(answer: Answer) -> str:
     """The part of the text that the listener has got, to the word. Nothing is added to it."""
-    if is_over(answer) or not any(slot.samples for slot in answer.slots):
-        return answer.text if is_over(answer) or _silent_so_far(answer) else ""
+    if is_over(answer) or _silent_so_far(answer):
+        return answer.text
     left = answer.played
     said: list[str] = []
     for slot in answer.slots:

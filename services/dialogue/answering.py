@@ -104,11 +104,14 @@ def _skips(before: Answer, after: Answer) -> list[Action]:
 def advance(state: Conversation, at: float) -> Step:
     """All that a conversation does as soon as it can: answer, speak, let it sound, commit."""
     actions: list[Action] = []
+    answer = state.answer
     if state.turn and _turn_is_complete(state):
-        if state.answer is None:
+        if answer is None:
             state, actions = _begin(state, at)
-        elif state.answer.prepared:
-            state, actions = _confirm(state, state.answer, at)
+        elif answer.prepared:
+            state, actions = _confirm(state, answer, at)
+    elif answer and answer.prepared and not state.turn:
+        state, actions = withdraw(state, answer, at)  # in the end nothing understandable was said
     answer = state.answer
     if answer is None:
         return state, actions
@@ -140,6 +143,9 @@ def advance(state: Conversation, at: float) -> Step:
     if answers.is_over(answer):
         state, more = _commit(state, answer, cut=False)
         actions += more
+        if state.turn:
+            state, more = advance(state, at)  # what was said over its end waits for it
+            actions += more
     return state, actions
 
 
@@ -153,11 +159,9 @@ def _user_text(turn: Iterable[Utterance]) -> str:
 
 def _begin(state: Conversation, at: float) -> Step:
     """What the user said is complete: have it answered, if it was anything."""
-    turn, kept = state.turn, list[Action]()
-    if any(not one.spoken for one in turn):
-        apart = [one for one in turn if one.spoken and one.number <= state.severed]
-        turn = tuple(one for one in turn if one not in apart)
-        state, kept = _keep(state, _user_text(apart), at)
+    apart = _apart(state)
+    turn = tuple(one for one in state.turn if one not in apart)
+    state, kept = _keep(state, _user_text(apart), at)
     user = _user_text(turn)
     state = replace(state, turn=())
     if not user:
@@ -168,6 +172,13 @@ def _begin(state: Conversation, at: float) -> Step:
     answer = _new_answer(state, user, at, times.stamp(Moment.ASKED, at))
     state = replace(state, answer=answer, generation=answer.generation, number=answer.number, voice_failed=False)
     return state, [*kept, do.Ask(answer.generation, user, answer.character), do.Checkpoint()]
+
+
+def _apart(state: Conversation) -> tuple[Utterance, ...]:
+    """Words that a lost connection cut off, where something was typed: the two are not joined."""
+    if all(one.spoken for one in state.turn):
+        return ()
+    return tuple(one for one in state.turn if one.spoken and one.number <= state.severed)
 
 
 def _keep(state: Conversation, user: str, at: float) -> Step:
@@ -208,7 +219,7 @@ def prepare(state: Conversation, text: str, at: float) -> Step:
 def _confirm(state: Conversation, answer: Answer, at: float) -> Step:
     """The turn has ended: what was prepared is the answer, if it was prepared for these words."""
     user = _user_text(state.turn)
-    if words(user) != words(answer.user):
+    if words(user) != words(answer.user) or _apart(state):
         state, actions = withdraw(state, answer, at)
         state, more = _begin(state, at)
         return state, actions + more
@@ -222,6 +233,8 @@ def _confirm(state: Conversation, answer: Answer, at: float) -> Step:
         actions.append(do.Send(out.TextChunk(generation=answer.generation, text=answer.text)))
         if not answer.writing:
             actions.append(do.Send(out.TextStreamStop(generation=answer.generation, reason="complete")))
+    if state.voice_failed:
+        actions.append(do.Send(out.error(Code.SYNTHESIS_UNAVAILABLE)))
     kept = replace(answer, user=user, prepared=False, refused=False, at=at, ledger=times, prepared_ms=won * 1000)
     return replace(state, answer=kept, number=kept.number, turn=()), [*actions, do.Checkpoint()]
 
@@ -238,12 +251,17 @@ def interrupt(state: Conversation, at: float) -> Step:
     return state, actions + more
 
 
+def reached(state: Conversation, answer: Answer) -> bool:
+    """The listener has got some of the answer: heard, or read where the voice fails."""
+    return answer.audible or (state.voice_failed and bool(answers.heard_text(answer).strip()))
+
+
 def withdraw(state: Conversation, answer: Answer, at: float) -> Step:
     """The answer, of which nothing was heard, never happened."""
     state, actions = stop(state, answer, "withdrawn")
     over = do.TurnOver("withdrawn")
     if answer.prepared:
-        resumed = state.ear.phase in (Phase.SPEAKING, Phase.PAUSING)
+        resumed = state.ear.phase is Phase.SPEAKING
         over = do.Speculated("resumed" if resumed else "changed", at - answer.asked_at, len(answer.text))
     return replace(state, number=answer.number - 1), [*actions, over]
 
@@ -253,7 +271,8 @@ def unsay(state: Conversation, answer: Answer, at: float) -> Step:
     prepared = answer.prepared
     state, actions = withdraw(state, answer, at)
     if not prepared:
-        said = Utterance(state.utterances, answer.user, spoken=answer.ledger.spoken)
+        number = state.turn[0].number - 1 if state.turn else state.utterances
+        said = Utterance(number, answer.user, spoken=answer.ledger.spoken)
         state = replace(state, turn=(said, *state.turn))
     return state, actions
 
@@ -313,7 +332,9 @@ def _commit(state: Conversation, answer: Answer, cut: bool) -> Step:
 def playback_started(state: Conversation, command: commands.PlaybackStarted) -> Step:
     """The listener hears the first sample: the turn's time is known."""
     answer = state.answer
-    if answer is None or command.generation != answer.generation or answer.first_audio_ms is not None:
+    if answer is None or command.generation != answer.generation or not answer.audible:
+        return state, []
+    if answer.first_audio_ms is not None:
         return state, []
     total, parts = ledger.parts(answer.ledger, command.received_ms, command.started_ms)
     metrics = out.TurnMetrics(

@@ -26,7 +26,7 @@ def voice_started(state: Conversation, event: inputs.VoiceStarted) -> Step:
     if not hearing(state):
         return state, []
     if state.ear.phase is Phase.QUIET:
-        state = replace(state, speech_start_ms=event.client_ms)
+        state = replace(state, speech_start_ms=event.client_ms, speech_end_ms=0.0)
     ear, decisions = endpointing.voice(state.ear, event.at, patience(state))
     return _decided(replace(state, ear=ear), decisions, event.at)
 
@@ -44,7 +44,7 @@ def woken(state: Conversation, at: float) -> Step:
     answer = state.answer
     goes_on = state.ear.phase is Phase.SPEAKING and at >= state.ear.counted_from + barge_in.SPEECH_S
     if answer and answer.paused and goes_on:
-        state, more = answering.cut_in(state, answer, at)
+        state, more = _cut_in(state, answer, state.utterances, at)
         actions += more
     return state, actions
 
@@ -99,9 +99,11 @@ def _began(state: Conversation, at: float) -> Step:
     actions: list[Action] = []
     answer = state.answer
     over = False
-    if answer and not answer.audible:
+    if answer and not answering.reached(state, answer):
         # The user goes on before anything was heard: the answer never happened, the turn continues.
         state, actions = answering.unsay(state, answer, at)
+    elif answer and not answer.audible:
+        state, actions = answering.interrupt(state, at)
     elif answer:
         over = not answers.nearly_over(answer, barge_in.NEAR_END_S)
         state, actions = answering.pause(state, answer)
@@ -120,7 +122,9 @@ def recognised(state: Conversation, event: OfRecognition) -> Step:
     actions: list[Action] = []
     text = event.result.text.strip() if isinstance(event, inputs.FinalTranscript) else ""
     state, cut = _weigh(state, utterance, text, event.at, complete=True)
-    if utterance.over and barge_in.backchannel(text):
+    utterance = next(one for one in state.turn if one.number == event.utterance and one.text is None)
+    unbelieved = _voiced_s(state, utterance, event.at) < barge_in.SHORTEST_WORD_S
+    if utterance.over and (unbelieved or barge_in.backchannel(text)):
         text = ""  # a listener's "mm-hm" is neither a turn nor part of one
     match event:
         case inputs.FinalTranscript() if text:
@@ -138,7 +142,9 @@ def recognised(state: Conversation, event: OfRecognition) -> Step:
         # Recognition gave up in the middle of speech: the ear starts over, so that it is never deaf.
         state = replace(state, ear=endpointing.QUIET)
         actions.append(do.ForgetVoice())
-    turn = tuple(replace(one, text=text) if one.number == event.utterance else one for one in state.turn)
+    turn = tuple(
+        replace(one, text=text) if one.number == event.utterance and one.text is None else one for one in state.turn
+    )
     if not any(one.text is None or one.text for one in turn):
         turn = ()
     return replace(state, turn=turn, ledger=state.ledger.stamp(Moment.TRANSCRIBED, event.at)), [*actions, *cut]
@@ -165,18 +171,29 @@ def _weigh(state: Conversation, utterance: Utterance, text: str, at: float, comp
     answer: Answer | None = state.answer
     if answer is None or not answer.audible:
         return state, []
-    ended = utterance.voiced_s or utterance.number != state.utterances or state.ear.phase is Phase.QUIET
-    voiced_s = utterance.voiced_s if ended else _voiced_s(state, at)
-    match barge_in.judge(text, voiced_s, complete, reply=not utterance.over):
+    match barge_in.judge(text, _voiced_s(state, utterance, at), complete, reply=not utterance.over):
         case Verdict.SPEECH:
-            return answering.cut_in(state, answer, at)
+            return _cut_in(state, answer, utterance.number, at)
         case Verdict.NOTHING if utterance.number == state.utterances:
-            return answering.resume(state, answer, at)
+            state, actions = answering.resume(state, answer, at)
+            if state.ear.phase is Phase.PAUSING and barge_in.backchannel(text):
+                # What comes next is a voice of its own, with an onset of its own.
+                state, more = finish(state, at)
+                actions += more
+            return state, actions
         case Verdict.NOTHING | Verdict.UNCLEAR:
             return state, []
 
 
-def _voiced_s(state: Conversation, at: float) -> float:
-    """How long the voice that is being heard has been heard."""
+def _cut_in(state: Conversation, answer: Answer, utterance: int, at: float) -> Step:
+    """This utterance stops the answer, and is no listener's "mm-hm" from now on, whatever its words turn out to be."""
+    turn = tuple(replace(one, over=False) if one.number == utterance else one for one in state.turn)
+    return answering.cut_in(replace(state, turn=turn), answer, at)
+
+
+def _voiced_s(state: Conversation, utterance: Utterance, at: float) -> float:
+    """How much voice there is in the utterance, by now if it is still being said."""
+    if utterance.number != state.utterances or state.ear.phase not in (Phase.SPEAKING, Phase.PAUSING):
+        return utterance.voiced_s
     end = state.ear.last_speech_at if state.ear.phase is Phase.PAUSING else at
     return max(0.0, end - state.ear.counted_from)

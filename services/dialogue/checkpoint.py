@@ -119,6 +119,11 @@ class CheckpointStore:
             self._idle.set()
 
     async def _write(self, sid: str, checkpoint: Checkpoint) -> None:
+        await self._put(sid, checkpoint)
+        if checkpoint.closed:
+            self._revisions.pop(sid, None)
+
+    async def _put(self, sid: str, checkpoint: Checkpoint) -> None:
         value = msgspec.json.encode(checkpoint)
         if sid not in self._revisions:
             self._revisions[sid] = await self._bucket.put(sid, value)

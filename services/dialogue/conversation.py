@@ -128,7 +128,7 @@ def mood_event(state: Conversation, word: out.State) -> out.ConversationState:
         state=word,
         turn=state.number,
         speech_start_ms=state.speech_start_ms if word == "user_speaking" else None,
-        speech_end_ms=state.speech_end_ms if word == "thinking" and state.ledger.spoken else None,
+        speech_end_ms=(state.speech_end_ms or None) if word == "thinking" and state.ledger.spoken else None,
     )
 
 

@@ -58,7 +58,8 @@ class Endpointing:
     started_at: float = 0.0
     """First speech sample of the turn."""
     counted_from: float = 0.0
-    """From here on the voice counts: `started_at`, or the end of the moments in which it could be an echo."""
+    """From here on the voice counts: `started_at`, or the end of the moments in which it could be an echo. Moved on by
+    every pause, so that the time since then is the voice's."""
     last_speech_at: float = 0.0
     """Last speech sample heard; valid from PAUSING on."""
     hesitated: bool = False
@@ -88,7 +89,7 @@ class Resumed:
 
 @dataclass(frozen=True)
 class Ended:
-    """The user is done. `speech_end`: the last speech sample; `voiced_s`: from the first that counts to it."""
+    """The user is done. `speech_end`: the last speech sample; `voiced_s`: of voice that counts, without its pauses."""
 
     speech_end: float
     voiced_s: float
@@ -107,7 +108,9 @@ def voice(state: Endpointing, at: float, patience: Patience) -> tuple[Endpointin
             return onset, []
         case Phase.PAUSING:
             decisions: list[Decision] = [Resumed()] if state.hesitated else []
-            return replace(_speaking(state, patience), hesitated=False, wording=Wording.OPEN), decisions
+            counted = state.counted_from + max(0.0, at - state.last_speech_at)
+            speaking = _speaking(replace(state, counted_from=counted), patience)
+            return replace(speaking, hesitated=False, wording=Wording.OPEN), decisions
         case Phase.ONSET | Phase.SPEAKING:
             return state, []
 

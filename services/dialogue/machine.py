@@ -101,7 +101,7 @@ def _command(state: Conversation, command: commands.AnyCommand, at: float) -> St
         case commands.Cancel():
             dropped, actions = _drop_turn(state)
             answer = dropped.answer
-            if answer and not answer.audible:
+            if answer and not answering.reached(dropped, answer):
                 dropped, more = answering.withdraw(dropped, answer, at)
                 return dropped, actions + more
             dropped, more = answering.interrupt(dropped, at)
@@ -146,10 +146,11 @@ def _woken(state: Conversation, at: float) -> Step:
 def _typed(state: Conversation, text: str, at_ms: float, at: float) -> Step:
     """A typed message joins what the user said and was not answered; an answer that sounds is interrupted."""
     actions: list[Action] = []
-    if len(open_text(state)) + len(text) > MAX_TURN_CHARS and not (state.answer and state.answer.audible):
+    got = state.answer is not None and answering.reached(state, state.answer)
+    if len(open_text(state)) + len(text) > MAX_TURN_CHARS and not got:
         message = f"What waits for an answer has at most {MAX_TURN_CHARS} characters; please wait for it first."
         return state, [do.Send(out.error(Code.TEXT_TOO_LONG, message))]
-    if state.answer and not state.answer.audible:
+    if state.answer and not got:
         state, actions = answering.unsay(state, state.answer, at)
     elif state.answer:
         state, actions = answering.interrupt(state, at)

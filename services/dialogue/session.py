@@ -20,6 +20,7 @@ from services.dialogue.cast import Cast
 from services.dialogue.checkpoint import Checkpoint, CheckpointStore
 from services.dialogue.clock import Clock
 from services.dialogue.conversation import Conversation, hearing, mood, mood_event, open_text
+from services.dialogue.counting import count
 from services.dialogue.language import AnswerRequest, AnswerSource, Replaced, build_messages
 from services.dialogue.listening import FrameRefused, Listener
 from services.dialogue.machine import step
@@ -171,21 +172,8 @@ class Session:
                 self._playout.close(generation, slots)
             case do.StopAnswer(generation):
                 self._speaker.stop(generation)
-            case do.Measure(turn):
-                metrics.FIRST_AUDIO.observe(turn.total_ms / 1000)
-                for part in turn.parts:
-                    metrics.TURN_PART.labels(part.name).observe(max(0.0, part.ms) / 1000)
-            case do.Speculated(outcome, seconds, characters):
-                metrics.SPECULATIONS.labels(outcome).inc()
-                if outcome == "kept":
-                    metrics.SPECULATION_WON.observe(seconds)
-                else:
-                    metrics.SPECULATION_WASTED_SECONDS.inc(seconds)
-                    metrics.SPECULATION_WASTED_CHARACTERS.inc(characters)
-            case do.TurnOver(outcome):
-                metrics.TURNS.labels(outcome).inc()
-                if outcome == "interrupted":
-                    metrics.INTERRUPTIONS.inc()
+            case do.Measure() | do.Speculated() | do.TurnOver():
+                count(action)
             case do.Checkpoint():
                 self._tools.checkpoints.save(self.sid, self._checkpoint())
 

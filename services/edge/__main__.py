@@ -86,7 +86,12 @@ def main() -> None:
     try:
         status = uvloop.run(serve(configuration))
     except OSError as error:
-        log.error("cannot listen", host=configuration.host, port=configuration.port, error=str(error))
+        log.error(
+            "cannot listen; check PARLEY_HOST and PARLEY_PORT",
+            host=configuration.host,
+            port=configuration.port,
+            error=str(error),
+        )
         status = 1
     sys.exit(status)
 
