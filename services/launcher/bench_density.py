@@ -35,7 +35,7 @@ class Conditions:
     settings: dict[str, object] = field(default_factory=dict[str, object])
     """Of the sessions, beyond ADDING_UP."""
 
-    def arguments(self, sessions: int, port: int, past: int = 0, barge: str = "") -> list[str]:
+    def arguments(self, sessions: int, port: int, *, past: int = 0, barge: str = "", wire: str = "parley") -> list[str]:
         turns = max(self.turns, -(-FEWEST_TURNS // sessions)) if self.turns > 1 else self.turns
         given = {
             "port": port,
@@ -47,6 +47,7 @@ class Conditions:
             "seed": self.seed,
             "past": past,
             "barge": barge,
+            "wire": wire,
         }
         return [f"--{name}={value}" for name, value in given.items()]
 
@@ -76,7 +77,7 @@ async def measure(conditions: Conditions, sessions: int, slots: int, past: int =
         for part, pids in stack.processes.items():
             bench_processes.pin(pids, shared.server if part in OURS else shared.others)
         sample = bench_client.sampler(stack.processes, shared.server[0])
-        arguments = conditions.arguments(sessions, stack.port, past, barge)
+        arguments = conditions.arguments(sessions, stack.port, past=past, barge=barge)
         return await bench_client.run(arguments, sample, shared.others, {})
 
 
@@ -84,10 +85,10 @@ def ours(run: Run) -> Usage:
     return sum((run.used(part) for part in OURS), Usage())
 
 
-def others_share(run: Run) -> float:
+def others_share(run: Run, server: Usage) -> float:
     """Of the server's core, what others than its processes took."""
     busy = run.after.core_busy_s - run.before.core_busy_s
-    return max(0.0, busy - ours(run).cpu_s) / run.wall_s
+    return max(0.0, busy - server.cpu_s) / run.wall_s
 
 
 HEADER = (
@@ -110,7 +111,7 @@ def row(run: Run, alone: Run | None) -> str:
         f"{found.cut_off:>4} {found.cut_off_heard:>5} {len(found.failures):>6} | "
         f"{share['edge']:>5.1f} {share['worker']:>6.1f} {share['nats']:>5.1f} {each:>5.2f} {share['triton']:>6.1f} | "
         f"{memory:>7} | {found.gap_ms:>5.0f} | {100 * ours(run).wait_s / run.wall_s:>5.1f} "
-        f"{100 * others_share(run):>7.1f} {found.late_p99_ms:>6.1f}"
+        f"{100 * others_share(run, ours(run)):>7.1f} {found.late_p99_ms:>6.1f}"
     )
 
 

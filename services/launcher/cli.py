@@ -103,12 +103,15 @@ def _add_bench_density(measures: "Subparsers[argparse.ArgumentParser]") -> None:
     parser.add_argument("--sessions", default="1,10,25,50", metavar="N,N", help="runs to make (default 1,10,25,50)")
     _add_standin_options(parser)
     parser.add_argument("--no-past", action="store_true", help="leave out the session past the limit")
+    parser.add_argument("--peer", choices=("pipecat",), help="run another system side by side; see loadtest/peers/")
 
     def run(options: argparse.Namespace) -> int:
         from services.launcher.bench_density import Conditions, bench_density
+        from services.launcher.bench_peers import bench_peer
 
         counts = [int(count) for count in options.sessions.split(",")]
-        return bench_density(Conditions(counts, past=not options.no_past, **_standin_options(options)))
+        conditions = Conditions(counts, past=not options.no_past, **_standin_options(options))
+        return bench_peer(conditions) if options.peer else bench_density(conditions)
 
     parser.set_defaults(run=run)
 
