@@ -253,6 +253,8 @@ def interrupt(state: Conversation, at: float) -> Step:
 
 def reached(state: Conversation, answer: Answer) -> bool:
     """The listener has got some of the answer: heard, or read where the voice fails."""
+    if answer.prepared:
+        return False
     return answer.audible or (state.voice_failed and bool(answers.heard_text(answer).strip()))
 
 

@@ -38,16 +38,16 @@ TABLE = {
         [Began(1.2), Hesitated(), Ended(2.0, 0.8)],
     ),
     "a short stop within a word": (
-        [("voice", 1.0), ("quiet", 2.0), ("voice", 2.1), ("quiet", 3.0), ("wait", 4.0)],
-        [Began(1.0), Hesitated(), Ended(3.0, 2.0)],
+        [("voice", 1.0), ("quiet", 2.0), ("voice", 2.125), ("quiet", 3.0), ("wait", 4.0)],
+        [Began(1.0), Hesitated(), Ended(3.0, 1.875)],
     ),
     "a pause for thought": (
-        [("voice", 1.0), ("quiet", 2.0), ("voice", 2.4), ("quiet", 3.0), ("wait", 4.0)],
-        [Began(1.0), Hesitated(), Resumed(), Hesitated(), Ended(3.0, 2.0)],
+        [("voice", 1.0), ("quiet", 2.0), ("voice", 2.375), ("quiet", 3.0), ("wait", 4.0)],
+        [Began(1.0), Hesitated(), Resumed(), Hesitated(), Ended(3.0, 1.625)],
     ),
     "resumed one millisecond before the end": (
         [("voice", 1.0), ("quiet", 2.0), ("voice", 2.499), ("quiet", 3.0), ("wait", 4.0)],
-        [Began(1.0), Hesitated(), Resumed(), Hesitated(), Ended(3.0, 2.0)],
+        [Began(1.0), Hesitated(), Resumed(), Hesitated(), Ended(3.0, 3.0 - (1.0 + (2.499 - 2.0)))],
     ),
     "resumed just after the end is a new turn": (
         [("voice", 1.0), ("quiet", 2.0), ("voice", 2.501), ("quiet", 3.0), ("wait", 4.0)],
