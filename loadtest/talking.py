@@ -119,8 +119,9 @@ class Talker:
         turns: int,
         begin_at: float,
         barge: Barge = "",
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """`begin_at`: when to speak first, on the clock of `tick`."""
+        """`begin_at`: when to speak first, on `clock`."""
         self._wire = wire
         self._send = send
         self._script = script
@@ -128,6 +129,8 @@ class Talker:
         self._left = turns
         self._speak_at = begin_at
         self._barge: Barge = barge
+        self._clock = clock
+        self._wall_offset = 0.0
         self.phase = Phase.CONNECTING
         self.turns: list[Turn] = []
         self.troubles: list[str] = []
@@ -138,7 +141,10 @@ class Talker:
         self._at = 0
         self._microphone = False
         self._noticed = 0
+        self._early = 0
+        """Turns taken to be over before they were, of this one."""
         self._taken = 0
+        """And once they were: one is right."""
         self._ended = 0.0
         self._player = _Player()
         self._silences = 0
@@ -154,7 +160,8 @@ class Talker:
     # --- Time ------------------------------------------------------------------------------------------------
 
     def tick(self, due: float, wall_offset: float) -> None:
-        """A microphone frame is complete at `due` (perf_counter); `wall_offset` makes it seconds since 1970."""
+        """A microphone frame is complete at `due`; with `wall_offset` added that is seconds since 1970."""
+        self._wall_offset = wall_offset
         if not self.ready or self.phase is Phase.DONE:
             return
         if self.phase is Phase.QUIET and due >= self._speak_at:
@@ -186,7 +193,7 @@ class Talker:
         self._spoken = self._script.next(self._choose)
         self._at = 0
         self._turn = Turn(self._spoken.pause_s)
-        self._noticed = self._taken = 0
+        self._noticed = self._early = self._taken = 0
         self.phase = Phase.SPEAKING
         self.began = True
 
@@ -217,7 +224,7 @@ class Talker:
         self._at = 0
         # The next frame is sent a frame from now, when its first sample is a frame old.
         self._barged_at = now + self._spoken.lead_s
-        self._noticed = self._taken = 0
+        self._noticed = self._early = self._taken = 0
 
     def _over(self, now: float) -> None:
         """The answer was heard to its end, or there is none."""
@@ -251,7 +258,7 @@ class Talker:
     # --- What is heard ---------------------------------------------------------------------------------------
 
     def hear(self, message: Message) -> None:
-        now = time.perf_counter()
+        now = self._clock()
         for heard in self._wire.hear(message):
             self._take(heard, now)
 
@@ -263,8 +270,10 @@ class Talker:
                 self._noticed += 1
                 self._count_cuts()
             case wires.TurnTaken():
-                # Taken while the user still speaks, it is one too many from the start.
-                self._taken += 1 + (self.phase is Phase.SPEAKING and self._taken == 0)
+                if self.phase is Phase.SPEAKING:
+                    self._early += 1
+                else:
+                    self._taken += 1
                 self._count_cuts()
             case wires.AnswerSounds():
                 if self._wire.half_duplex:
@@ -292,7 +301,7 @@ class Talker:
 
     def _count_cuts(self) -> None:
         if self._barged_at is None:
-            self._turn.cuts = max(self._turn.cuts, self._noticed - 1, self._taken - 1)
+            self._turn.cuts = max(self._turn.cuts, self._noticed - 1, self._early + max(0, self._taken - 1))
 
     def _sound(self, samples: int, now: float) -> None:
         if self.phase is Phase.SPEAKING:
@@ -309,7 +318,7 @@ class Talker:
         first = self._player.started is None
         self._turn.gap_s = max(self._turn.gap_s, self._player.take(samples, now))
         if first:
-            self._send_all(self._wire.playing(time.time() * 1000))
+            self._send_all(self._wire.playing((now + self._wall_offset) * 1000))
 
     def _pause(self, now: float) -> None:
         self._player.hold(now)

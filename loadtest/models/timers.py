@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable
 
-Work = Callable[[], None]
+Work = Callable[[], object]
 After = Callable[[float, Work], None]
 """Have something done so many seconds from now."""
 

@@ -119,7 +119,7 @@ LEGEND = """\
 p50, p95, max: ms from the last speech sample to the first audio of the answer, over the known parts
 cut, heard: turns taken to be over in a pause; those of them that were answered aloud before the user went on
 edge, worker, nats, triton: % of one core while all sessions talk; each: the first three together, per session
-MB each: growth of the first three's memory (PSS) over the first row, per session
+MB each: growth of the first three's anonymous memory over the first row, per session
 gap: ms, the longest that a player without a jitter buffer ran dry; wait%: time that their threads waited for a core
 others%: what everybody else took of that core; late99: ms, how late the client sent its frames (p99)"""
 

@@ -112,7 +112,7 @@ HEADER = (
 )
 LEGEND = """\
 p50: ms from the last speech sample to the first audio of the answer; over, p95: the same over the known parts
-cpu each: % of one core per session, of all the system's own processes; MB: their memory (PSS)
+cpu each: % of one core per session, of all the system's own processes; MB: their anonymous memory
 the other columns are those of `parley bench density`"""
 
 

@@ -19,7 +19,8 @@ class Usage:
     wait_s: float = 0.0
     """Ready to run while something else had the processor. Of threads that are there; what ended is forgotten."""
     memory_bytes: int = 0
-    """Proportional set size: shared pages are divided among those who share them."""
+    """Anonymous pages. What libraries map from their files is not in it: other processes share that, and as they come
+    and go each one's share of it changes."""
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(self.cpu_s + other.cpu_s, self.wait_s + other.wait_s, self.memory_bytes + other.memory_bytes)
@@ -35,10 +36,10 @@ def parse_cpu(stat: str) -> float:
     return (int(after_name[11]) + int(after_name[12])) / _TICKS
 
 
-def parse_pss(rollup: str) -> int:
-    """Bytes in a process's `smaps_rollup`."""
+def parse_memory(rollup: str) -> int:
+    """Bytes of anonymous memory in a process's `smaps_rollup`."""
     for line in rollup.splitlines():
-        if line.startswith("Pss:"):
+        if line.startswith("Pss_Anon:"):
             return int(line.split()[1]) * 1024
     return 0
 
@@ -48,7 +49,7 @@ def usage(pid: int) -> Usage:
     folder = PROC / str(pid)
     try:
         cpu = parse_cpu((folder / "stat").read_text())
-        memory = parse_pss((folder / "smaps_rollup").read_text())
+        memory = parse_memory((folder / "smaps_rollup").read_text())
     except (FileNotFoundError, ProcessLookupError):
         return Usage()
     wait = 0.0
