@@ -15,6 +15,7 @@ from nats.errors import SlowConsumerError
 log = structlog.get_logger(__name__)
 
 _PENDING_BYTES = 4 * 1024 * 1024
+_GATHER_SECONDS = 0.001
 
 _on_loss: WeakKeyDictionary[Subscription, Callable[[], None]] = WeakKeyDictionary()
 """Whom to tell that messages of a subscription were dropped; the library tells the connection only."""
@@ -54,7 +55,10 @@ async def connect(url: str, name: str) -> Client:
 
 
 class Sender:
-    """Publishing from code that cannot wait: messages leave in order from one task."""
+    """Publishing from code that cannot wait: messages leave in order from one task.
+
+    Those of all sessions within a millisecond leave together: one write for many, instead of one for each.
+    """
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -69,6 +73,7 @@ class Sender:
     async def run(self) -> None:
         while True:
             await self._signal.wait()
+            await asyncio.sleep(_GATHER_SECONDS)
             self._signal.clear()
             while self._queue:
                 subject, message = self._queue.popleft()

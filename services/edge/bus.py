@@ -22,6 +22,8 @@ Receive = Callable[[bytes], None]
 # loop. nats-py's own limits (512 Ki messages, 128 MiB per subscription) would hide a stall for minutes.
 PENDING_MESSAGES = 2048
 PENDING_BYTES = 4 * 1024 * 1024
+GATHER_SECONDS = 0.002
+"""Messages of all connections leave together so often: one write for many frames instead of one for each."""
 
 
 class NoResponder(Exception):
@@ -55,6 +57,9 @@ class Bus:
         self._on_slow = on_slow
         self._client: Client = Client()
         self._errors = TokenBucket(1, 3, clock())
+        self._outgoing: list[tuple[str, bytes]] = []
+        """What was published within the last GATHER_SECONDS; each connection's share is bounded by its rate limit."""
+        self._gathering: asyncio.Task[None] | None = None
         self.closed = asyncio.Event()
         """Set when the connection is given up, by us or by the server (wrong credentials)."""
 
@@ -95,22 +100,38 @@ class Bus:
         self._closing = True
         if self._client.is_connected:
             with contextlib.suppress(nats_errors.Error, OSError):
+                await self._send()
                 await self._client.flush(timeout=1)
         await self._client.close()
 
     async def publish(self, subject: str, message: bytes) -> None:
-        """Raises Unavailable while NATS is away: nothing is kept for later here."""
+        """In order, and at once but for GATHER_SECONDS. Raises Unavailable while NATS is away: nothing is kept for
+        later here."""
         if not self._client.is_connected:
             raise Unavailable("NATS is away")
-        try:
-            await self._client.publish(subject, message)
-        except (nats_errors.Error, OSError) as error:
-            raise Unavailable(str(error)) from error
+        self._outgoing.append((subject, message))
+        if self._gathering is None or self._gathering.done():
+            self._gathering = asyncio.create_task(self._gather(), name="edge-gather")
+
+    async def _gather(self) -> None:
+        await asyncio.sleep(GATHER_SECONDS)
+        while self._outgoing:  # sending may wait, and more may come meanwhile
+            await self._send()
+
+    async def _send(self) -> None:
+        """What was published until now goes out before anything that comes after it."""
+        outgoing, self._outgoing = self._outgoing, []
+        for subject, message in outgoing:
+            try:
+                await self._client.publish(subject, message)
+            except (nats_errors.Error, OSError) as error:
+                await self._failed(error)
 
     async def request(self, subject: str, message: bytes, timeout: float) -> bytes:
         """The reply. Raises NoResponder at once when nobody listens, Unavailable after `timeout` seconds."""
         if not self._client.is_connected:
             raise Unavailable("NATS is away")
+        await self._send()
         try:
             return (await self._client.request(subject, message, timeout=timeout)).data
         except nats_errors.NoRespondersError as error:
@@ -128,6 +149,7 @@ class Bus:
         async def took(message: Msg) -> None:
             receive(message.data)
 
+        await self._send()
         try:
             subscription = await self._client.subscribe(
                 subject, cb=took, pending_msgs_limit=PENDING_MESSAGES, pending_bytes_limit=PENDING_BYTES

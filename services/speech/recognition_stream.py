@@ -28,6 +28,9 @@ MAX_SAMPLES = 60 * UPLINK.sample_rate
 MAX_ASKED = 8
 _FAREWELL_SECONDS = 1.0
 _RETRY_APPEND_SECONDS = 0.25
+AHEAD_SAMPLES = UPLINK.sample_rate // 10
+"""So much audio gathers before it is sent ahead of a question: a request for every frame would cost more than the
+recognition of its 20 ms."""
 
 
 @dataclass(frozen=True)
@@ -256,7 +259,7 @@ class RecognitionStream:
 
     async def _send_ahead(self) -> None:
         """Send what has gathered, so that an answer asked for later has little left to do."""
-        if self._connection is not None and self._connection.sent == self._total:
+        if self._total - (self._connection.sent if self._connection else 0) < AHEAD_SAMPLES:
             return
         options = msgspec.structs.replace(self._options.template, kind="append")
         try:

@@ -8,7 +8,7 @@ import pytest
 
 from services.speech.errors import Reason, SpeechRejected, SpeechUnavailable
 from services.speech.recogniser import Recogniser
-from services.speech.recognition_stream import MAX_SAMPLES
+from services.speech.recognition_stream import AHEAD_SAMPLES, MAX_SAMPLES
 
 
 def samples(count: int):
@@ -254,3 +254,13 @@ async def test_closing_drops_what_is_open(triton: Any):
 def test_a_client_without_addresses_says_so():
     with pytest.raises(ValueError, match="host:port"):
         Recogniser(" , ", "m")
+
+
+async def test_frames_gather_before_they_are_sent_ahead(triton: Any, recogniser: Recogniser):
+    stream = recogniser.open("u")
+    for _ in range(20):
+        stream.append(samples(320))
+        await asyncio.sleep(0)  # the stream looks at what it has
+    assert (await stream.final()).text == "6400 samples"
+    assert next(request["samples"] for request in triton.requests if request["kind"] == "append") == AHEAD_SAMPLES
+    assert sum(request["samples"] for request in triton.requests) == 6400
