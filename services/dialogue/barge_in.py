@@ -29,9 +29,11 @@ def _set(words_of_it: str) -> frozenset[str]:
 
 
 _LISTENERS_WORDS = _set(
-    "mm mmm mhm mmhm hm hmm hmmm huh uh um uhuh aha ah oh ooh yeah yes yep yup okay ok right sure really wow nice cool "
-    "great true exactly indeed ja genau oui sí vale"
+    "huh uh um uhuh uhhuh aha ah oh ooh yeah yes yep yup okay ok right sure really wow nice cool great true exactly "
+    "indeed ja genau oui sí vale"
 )
+_HUM = frozenset("mh")
+"""What a hum is spelt with, each recogniser in its own way: "mm", "hmm", "mhm", "mmhmm"."""
 _LISTENERS_PHRASES = frozenset({"i see", "got it", "oh really", "all right", "of course"})
 _LONGEST_BACKCHANNEL = 3
 
@@ -47,7 +49,7 @@ def backchannel(text: str) -> bool:
     """Words by which a listener shows that they listen; also no words at all."""
     said = words(text)
     return len(said) <= _LONGEST_BACKCHANNEL and (
-        " ".join(said) in _LISTENERS_PHRASES or all(word in _LISTENERS_WORDS for word in said)
+        " ".join(said) in _LISTENERS_PHRASES or all(word in _LISTENERS_WORDS or _HUM.issuperset(word) for word in said)
     )
 
 

@@ -18,6 +18,9 @@ ARIA = Character(id="aria", name="Aria", persona="warm")
 MAX = Character(id="max", name="Max", persona="dry")
 SECOND = 24_000
 
+QUESTION = "tell me everything"
+SENTENCES = ["One two three four.", "Five six seven eight.", "Nine ten eleven twelve."]
+TEXT = " ".join(SENTENCES)
 
 Kind = TypeVar("Kind")
 
@@ -158,3 +161,25 @@ class Talk:
     def with_settings(self, **changes):
         self.state = replace(self.state, **changes)
         return self
+
+
+def answering(heard=2.0, **settings):
+    """In the middle of an answer of three sentences of two seconds each, at rest since the last acknowledgement."""
+    talk = Talk(duplex="full", speculation="off", **settings)
+    talk.listen()
+    talk.say(QUESTION)
+    speak(talk)
+    if heard:
+        talk.wait(heard)
+        talk.played(heard)
+    talk.clear()
+    return talk
+
+
+def speak(talk):
+    talk.token(TEXT)
+    talk.written()
+    for slot in range(3):
+        talk.chunk(slot, 2.0)
+        talk.spoken(slot)
+    talk.drained(6.0)

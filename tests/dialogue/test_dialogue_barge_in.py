@@ -1,7 +1,7 @@
 """Full duplex: a voice over the answer pauses it; what it says or how long it lasts decides what follows."""
 
 import pytest
-from conversations import SECOND, Talk
+from conversations import QUESTION, SECOND, SENTENCES, TEXT, Talk, answering, speak
 
 from services.contracts import commands, events
 from services.contracts.errors import Code
@@ -11,32 +11,6 @@ from services.dialogue import barge_in, inputs
 from services.dialogue.barge_in import Verdict, backchannel, judge, onset_s
 from services.dialogue.conversation import hearing
 from services.dialogue.endpointing import Phase
-
-QUESTION = "tell me everything"
-SENTENCES = ["One two three four.", "Five six seven eight.", "Nine ten eleven twelve."]
-TEXT = " ".join(SENTENCES)
-
-
-def answering(heard=2.0, **settings):
-    """In the middle of an answer of three sentences of two seconds each, at rest since the last acknowledgement."""
-    talk = Talk(duplex="full", speculation="off", **settings)
-    talk.listen()
-    talk.say(QUESTION)
-    speak(talk)
-    if heard:
-        talk.wait(heard)
-        talk.played(heard)
-    talk.clear()
-    return talk
-
-
-def speak(talk):
-    talk.token(TEXT)
-    talk.written()
-    for slot in range(3):
-        talk.chunk(slot, 2.0)
-        talk.spoken(slot)
-    talk.drained(6.0)
 
 
 def paused(**settings):
@@ -98,7 +72,8 @@ def test_what_a_voice_over_the_answer_is(name):
 @pytest.mark.parametrize(
     ("text", "listens"),
     [
-        ("", True), ("uh-huh", True), ("Uh huh.", True), ("MM-HM", True), ("of course", True), ("got it", True),
+        ("", True), ("mhmm", True), ("Mmhmm.", True), ("hmmmm", True), ("hm mm mhm", True), ("uhhuh", True),
+        ("him", False), ("home", False), ("uh-huh", True), ("Uh huh.", True), ("MM-HM", True), ("of course", True), ("got it", True),
         ("oh really", True), ("oh, wow, nice", True), ("claro", False), ("no", False), ("what", False),
         ("okay stop", False), ("hm hm hm hm", False), ("I see, I see", False), ("12", False),
     ],
