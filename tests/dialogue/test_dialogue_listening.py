@@ -11,6 +11,7 @@ from services.contracts.frame import Header, Kind
 from services.contracts.speech import RecognitionResult
 from services.dialogue import inputs
 from services.dialogue.listening import PREROLL_SAMPLES, FrameRefused, Listener
+from services.dialogue.vad import Sensitivity
 from services.speech.errors import Reason, SpeechUnavailable
 
 FRAME = 320
@@ -106,6 +107,46 @@ async def test_voice_decisions_carry_the_time_of_their_samples(ear):
     assert started.at == pytest.approx(101.0, abs=0.033)
     assert stopped.at == pytest.approx(102.0, abs=0.033)
     assert started.client_ms == pytest.approx(started.at * 1000, abs=1)
+
+
+class TestTheEndOfSpeech:
+    """The detector says "voice" down to a loudness of 0.35; where the sound ends is for the samples to say."""
+
+    async def stopped(self, ear) -> float:
+        while not isinstance(event := await ear.next(), inputs.VoiceStopped):
+            pass
+        return event.at - 101.0
+
+    @pytest.mark.parametrize("spoken", [30, 31, 32, 33, 34])
+    async def test_in_quiet_it_is_where_the_sound_ends(self, ear, spoken):
+        ear.feed(0.0, 50)
+        ear.feed(0.9, spoken)
+        ear.feed(0.0, 20)
+        assert await self.stopped(ear) == pytest.approx(spoken * 0.02, abs=0.006)
+
+    async def test_a_soft_ending_belongs_to_it(self, ear):
+        ear.feed(0.0, 50)
+        ear.feed(0.9, 40)
+        ear.feed(0.1, 1)
+        ear.feed(0.0, 20)
+        assert await self.stopped(ear) == pytest.approx(0.82, abs=0.006)
+
+    async def test_in_noise_the_detectors_word_stands(self, ear):
+        ear.feed(0.1, 50)
+        ear.feed(0.9, 40)
+        ear.feed(0.1, 20)
+        at = await self.stopped(ear)
+        assert 0.8 <= at <= 0.8 + 0.033
+
+    async def test_it_is_never_much_before_the_detectors_word(self, ear):
+        """The detector goes on hearing voice in what is faint, as in the end of a long vowel: it is believed."""
+        ear.listener.sensitivity = Sensitivity(0.5, 0.005)
+        ear.feed(0.0, 50)
+        ear.feed(0.9, 40)
+        ear.feed(0.01, 20)
+        ear.feed(0.0, 20)
+        at = await self.stopped(ear)
+        assert 1.2 - 0.064 - 0.001 <= at <= 1.2 + 0.033
 
 
 async def test_an_utterance_begins_before_the_voice_was_noticed(ear):
