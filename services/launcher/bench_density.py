@@ -156,6 +156,7 @@ async def _past(conditions: Conditions, sessions: int, before: Figures) -> None:
     """One session past the limit, a few times over, while all others talk."""
     run = await measure(conditions, sessions, sessions, past=3)
     found = figures(run.report)
+    print(row(run, None))
     slowest = max(probe["seconds"] for probe in run.report["probes"]) * 1000
     codes = ", ".join(sorted({probe["code"] or "taken" for probe in run.report["probes"]}))
     print(

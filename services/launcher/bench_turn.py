@@ -5,21 +5,30 @@ import os
 import platform
 import statistics
 import sys
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
-from services.contracts.settings import SettingsPatch
-from services.launcher.bench_figures import percentile
-from services.launcher.talker import Answer, Talker, TalkFailed, read_speech
+import msgspec
 
+from services.contracts.settings import SettingsPatch
+from services.launcher import bench_stack
+from services.launcher.bench_density import ADDING_UP
+from services.launcher.bench_figures import percentile
+from services.launcher.bench_stack import StackFailed
+from services.launcher.ports import NoPortError
+from services.launcher.running import CONVERSATION
+from services.launcher.talker import Answer, Talker, TalkFailed, read_speech
+from services.launcher.triton import TritonMissing
+
+Measured = tuple[list[Answer], list[str], float]
 SPEECH = Path(__file__).parents[2] / "loadtest" / "speech"
 
 
-async def measure(url: str, turns: int, silence_ms: int) -> tuple[list[Answer], list[str], float]:
+async def measure(url: str, turns: int, settings: SettingsPatch) -> Measured:
     """Turns spoken one after the other in one session: the answers, what failed, the client's worst lateness."""
     sentences = sorted(SPEECH.glob("*.wav"))
     answers: list[Answer] = []
     failures: list[str] = []
-    settings = SettingsPatch(response_mode="template", silence_ms=silence_ms)
     async with Talker(url, settings, "bench turn") as talker:
         await talker.listen()
         await asyncio.sleep(0.5)
@@ -36,10 +45,10 @@ async def measure(url: str, turns: int, silence_ms: int) -> tuple[list[Answer], 
     return answers, failures, talker.lateness_s
 
 
-def report(answers: list[Answer], failures: list[str], lateness_s: float, silence_ms: int) -> str:
-    """The table with its conditions."""
+def report(answers: list[Answer], failures: list[str], lateness_s: float, silence_ms: int, who: str) -> str:
+    """The table with its conditions. `who`: where the answers came from."""
     lines = [
-        f"{len(answers)} spoken turns in one session, template answers, end-of-turn silence {silence_ms} ms,",
+        f"{len(answers)} spoken turns in one session, {who}, end-of-turn silence {silence_ms} ms,",
         (
             f"{os.cpu_count()} CPUs, Python {platform.python_version()};"
             f" the client's worst lateness {lateness_s * 1000:.1f} ms"
@@ -66,10 +75,29 @@ def report(answers: list[Answer], failures: list[str], lateness_s: float, silenc
 
 
 def bench_turn(url: str, turns: int, silence_ms: int) -> int:
+    settings = SettingsPatch(response_mode="template", silence_ms=silence_ms)
+    return _printed(lambda: measure(url, turns, settings), silence_ms, "template answers")
+
+
+def bench_turn_standins(turns: int, silence_ms: int, given: Mapping[str, object]) -> int:
+    """The same on a stack of its own with stand-ins for the models."""
+    settings = msgspec.convert({**ADDING_UP, "silence_ms": silence_ms, **given}, SettingsPatch)
+
+    async def on_a_stack() -> Measured:
+        async with bench_stack.running(1, {}) as stack:
+            return await measure(f"ws://127.0.0.1:{stack.port}{CONVERSATION}", turns, settings)
+
+    return _printed(on_a_stack, silence_ms, "stand-ins for the models")
+
+
+def _printed(measuring: Callable[[], Awaitable[Measured]], silence_ms: int, who: str) -> int:
+    async def run() -> Measured:
+        return await measuring()
+
     try:
-        answers, failures, lateness = asyncio.run(measure(url, turns, silence_ms))
-    except (TalkFailed, OSError) as failure:
+        answers, failures, lateness = asyncio.run(run())
+    except (TalkFailed, StackFailed, TritonMissing, NoPortError, OSError) as failure:
         print(f"parley: {failure}", file=sys.stderr)
         return 1
-    print(report(answers, failures, lateness, silence_ms))
+    print(report(answers, failures, lateness, silence_ms, who))
     return 1 if failures or not answers else 0

@@ -75,19 +75,27 @@ def _add_bench_turn(measures: "Subparsers[argparse.ArgumentParser]") -> None:
     parser.add_argument("url", nargs="?", help="the page's address (default: the stack that runs from this folder)")
     parser.add_argument("--turns", type=int, default=20, metavar="N", help="turns to measure (default 20)")
     parser.add_argument(
-        "--silence-ms", type=int, default=500, metavar="MS", help="silence that ends a turn (default 500)"
+        "--silence-ms", type=int, metavar="MS", help="silence that ends a turn (default 500; 200 with --standins)"
+    )
+    parser.add_argument(
+        "--standins", action="store_true", help="start a stack of its own with stand-ins for the models"
+    )
+    parser.add_argument(
+        "--settings", default="{}", metavar="JSON", help='with --standins: of the session, as {"speculation": "on"}'
     )
 
     def run(options: argparse.Namespace) -> int:
-        from services.launcher.bench_turn import bench_turn
+        from services.launcher.bench_turn import bench_turn, bench_turn_standins
         from services.launcher.running import NoStackError, conversation_address
 
+        if options.standins:
+            return bench_turn_standins(options.turns, options.silence_ms or 200, json.loads(options.settings))
         try:
             address = conversation_address(options.url)
         except NoStackError as error:
             print(f"parley: {error}", file=sys.stderr)
             return 2
-        return bench_turn(address, options.turns, options.silence_ms)
+        return bench_turn(address, options.turns, options.silence_ms or 500)
 
     parser.set_defaults(run=run)
 

@@ -1,0 +1,31 @@
+"""The benchmarks with stand-ins, as small as they get: the whole stack, the stand-ins and the client."""
+
+import re
+import subprocess
+
+from stack import PARLEY, ROOT
+
+from services.launcher.undertaker import SHARED_MEMORY
+
+
+def test_density_of_two_sessions_adds_up_and_refuses_nobody():
+    regions = set(SHARED_MEMORY.glob("parley_*"))
+    measured = subprocess.run(
+        [str(PARLEY), "bench", "density", "--sessions", "2", "--turns", "1", "--pauses", "0", "--no-past"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=ROOT,
+    )
+    assert measured.returncode == 0, measured.stdout + measured.stderr
+    assert "= 770 ms" in measured.stdout
+    [row] = re.findall(r"^ +2 +2 \|.*$", measured.stdout, re.MULTILINE)
+    cells = row.replace("|", " ").split()
+    p50, cut_off, failed, edge, worker = (float(cells[at]) for at in (2, 5, 7, 8, 9))
+    # Nobody can be quicker than the stand-ins: recognition runs within the silence, and the rest waits for it.
+    assert -100 < p50 < 2000
+    assert (cut_off, failed) == (0, 0)
+    assert edge > 0
+    assert worker > 0
+    assert set(SHARED_MEMORY.glob("parley_*")) <= regions, "the bench left shared memory behind"
