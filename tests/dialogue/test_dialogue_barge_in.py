@@ -73,7 +73,8 @@ def test_what_a_voice_over_the_answer_is(name):
     ("text", "listens"),
     [
         ("", True), ("mhmm", True), ("Mmhmm.", True), ("hmmmm", True), ("hm mm mhm", True), ("uhhuh", True),
-        ("him", False), ("home", False), ("uh-huh", True), ("Uh huh.", True), ("MM-HM", True), ("of course", True), ("got it", True),
+        ("him", False), ("home", False), ("uh-huh", True), ("Uh huh.", True), ("MM-HM", True), ("of course", True),
+        ("got it", True),
         ("oh really", True), ("oh, wow, nice", True), ("claro", False), ("no", False), ("what", False),
         ("okay stop", False), ("hm hm hm hm", False), ("I see, I see", False), ("12", False),
     ],

@@ -166,7 +166,7 @@ def paused_before_its_first_frame():
 
 
 def played_words_survive_the_interruption():
-    """The interruption overtook words that had been played already: history lacked them, and the bot said them again."""
+    """The interruption overtook words that had been played already: history lacked them, and they were said again."""
     talk = answering(heard=4.0)
     talk.voice()
     talk.wait(0.2)
@@ -279,7 +279,7 @@ def a_reset_in_the_middle_of_speech():
 
 
 def it_does_not_interrupt_itself():
-    """The bot heard its own first words before the echo canceller had adapted: it started, stopped and started again."""
+    """The bot heard its own first words before the echo canceller had adapted: it started, stopped, started."""
     talk = answering(heard=0)
     for _ in range(3):
         talk.utter(0.3)
