@@ -33,6 +33,9 @@ class ScriptedStream:
         self.gone = asyncio.Event()
         self.refused = asyncio.Event()
         self.failure = None
+        self.silent = False
+        self.gate: asyncio.Event | None = None
+        """Speculative transcripts wait for it."""
 
     def append(self, samples):
         self.samples = np.concatenate([self.samples, samples])
@@ -42,7 +45,10 @@ class ScriptedStream:
         return self._result("partial")
 
     async def final(self, speculative=False):
-        return self._result("prepared" if speculative else "final")
+        result = self._result("prepared" if speculative else "final")
+        if speculative and self.gate:
+            await self.gate.wait()
+        return result
 
     def abandon(self):
         self.gone.set()
@@ -53,7 +59,8 @@ class ScriptedStream:
             raise self.failure
         self.asked.append((kind, len(self.samples)))
         self.questions.put_nowait(kind)
-        return RecognitionResult(utterance=self.name, text=f"{kind} {len(self.samples)}")
+        text = "" if self.silent else f"{kind} {len(self.samples)}"
+        return RecognitionResult(utterance=self.name, text=text)
 
 
 class ScriptedRecogniser:
@@ -193,6 +200,75 @@ async def test_the_final_transcript_is_of_what_came_before_the_pause(ear):
     assert final.result.text == f"final {before}"
     assert stream.asked[-1] == ("final", before)
     await asyncio.wait_for(stream.gone.wait(), 5)
+
+
+class TestPauses:
+    """A transcript is whole when it is of all that was said before a pause that still lasts."""
+
+    @staticmethod
+    async def speaking(ear):
+        ear.feed(0.9, 50)
+        await ear.next()
+        ear.listener.open(1)
+        [stream] = ear.recogniser.streams
+        stream.gate = asyncio.Event()
+        return stream
+
+    @staticmethod
+    async def prepared(ear):
+        while True:
+            event = await ear.next()
+            if isinstance(event, inputs.PartialTranscript) and event.result.text.startswith("prepared"):
+                return event
+
+    async def test_the_prepared_one_is(self, ear):
+        stream = await self.speaking(ear)
+        stream.gate.set()
+        ear.listener.pause(1)
+        assert (await self.prepared(ear)).whole
+        ear.listener.drop()
+
+    async def test_one_that_comes_after_the_user_went_on_is_not(self, ear):
+        stream = await self.speaking(ear)
+        ear.listener.pause(1)
+        assert await asyncio.wait_for(stream.questions.get(), 5) == "prepared"
+        ear.listener.resume(1)
+        stream.gate.set()
+        assert not (await self.prepared(ear)).whole
+        ear.listener.drop()
+
+    async def test_nor_is_one_of_the_pause_before(self, ear):
+        stream = await self.speaking(ear)
+        ear.listener.pause(1)
+        assert await asyncio.wait_for(stream.questions.get(), 5) == "prepared"
+        ear.listener.resume(1)
+        ear.feed(0.9, 5)
+        ear.listener.pause(1)
+        stream.gate.set()
+        first, second = await self.prepared(ear), await self.prepared(ear)
+        assert (first.whole, second.whole) == (False, True)
+        assert len(stream.samples) == int(second.result.text.split()[1])
+        ear.listener.drop()
+
+    async def test_words_so_far_are_not(self, ear):
+        ear.feed(0.9, 50)
+        await ear.next()
+        ear.listener.open(1)
+        event = await ear.next()
+        assert isinstance(event, inputs.PartialTranscript)
+        assert not event.whole
+        ear.listener.drop()
+
+    async def test_that_nothing_was_said_is_told_too(self, ear):
+        """A cough has paused an answer; it is taken up again as soon as that is known."""
+        stream = await self.speaking(ear)
+        stream.gate.set()
+        stream.silent = True
+        ear.listener.pause(1)
+        event = await ear.next()
+        assert isinstance(event, inputs.PartialTranscript)
+        assert (event.result.text, event.whole) == ("", True)
+        ear.listener.drop()
 
 
 async def test_partials_come_while_the_user_speaks_and_only_when_they_differ(ear):

@@ -43,6 +43,7 @@ class StandInRequest:
         self.identity, self.stop = identity, stop
         self.tensors = {name: StandInTensor(name, array) for name, array in tensors.items()}
         self.sender = StandInSender()
+        self.given: dict[str, Any] = {}
 
     def get_response_sender(self) -> StandInSender:
         return self.sender
@@ -51,7 +52,7 @@ class StandInRequest:
         return self.identity
 
     def parameters(self) -> str:
-        return json.dumps({"stop": self.stop} if self.stop else {})
+        return json.dumps(self.given or ({"stop": self.stop} if self.stop else {}))
 
 
 class StandInError:
@@ -108,6 +109,16 @@ def test_whatever_is_called_exactly_one_final_goes_out_and_it_is_the_last(calls:
         if output.name == "SEQUENCE"
     ]
     assert numbers == list(range(len(numbers)))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, None), ({"speculative": True}, True), ({"speculative": False}, False), ({"speculative": "yes"}, "yes")],
+)
+def test_a_parameter_is_read_as_it_was_given(decoupled: Any, given: dict[str, Any], expected: object):
+    request = StandInRequest()
+    request.given = given
+    assert decoupled.parameter(request, "speculative") == expected
 
 
 def test_a_request_stops_the_one_it_names_and_no_other(decoupled: Any):

@@ -30,6 +30,8 @@ class TritonDouble(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.requests: list[dict[str, Any]] = []
         """Options of each recognition request, with the number of samples as "samples"."""
         self.texts: list[str] = []
+        self.speculative: list[bool] = []
+        """Of each sentence, whether it was one that may never be wanted."""
         self.utterances: dict[str, int] = {}
         self.stops: list[str] = []
         """Ids that stop requests named."""
@@ -49,6 +51,8 @@ class TritonDouble(service_pb2_grpc.GRPCInferenceServiceServicer):
                     yield self._response(final=True)
                     continue
                 inputs = dict(zip([tensor.name for tensor in request.inputs], request.raw_input_contents, strict=True))
+                if "TEXT" in inputs:
+                    self.speculative.append(request.parameters["speculative"].bool_param)
                 answer = self._recognise(inputs) if "OPTIONS" in inputs else self._speak(inputs)
                 try:
                     async for response in answer:

@@ -60,6 +60,38 @@ async def test_an_utterance_goes_on_after_a_speculative_final(triton: Any, recog
     assert [request["kind"] for request in triton.requests].count("drop") == 0
 
 
+async def test_a_prepared_transcript_is_final_at_once_and_the_replica_may_forget(triton: Any, recogniser: Recogniser):
+    stream = recogniser.open("u")
+    stream.append(samples(320))
+    prepared = await stream.final(speculative=True)
+    requests = len(triton.requests)
+    assert await stream.final() == prepared
+    assert [request["kind"] for request in triton.requests].count("final") == 1
+    assert not stream.append(samples(320))
+    await stream.wait_closed()
+    assert [request["kind"] for request in triton.requests[requests:]] == ["drop"]
+    assert triton.utterances == {}
+    await triton.until_quiet()
+
+
+async def test_it_is_final_even_when_its_replica_is_gone(triton: Any, recogniser: Recogniser):
+    stream = recogniser.open("u")
+    stream.append(samples(320))
+    prepared = await stream.final(speculative=True)
+    await triton.stop()
+    async with asyncio.timeout(0.1):
+        assert await stream.final() == prepared
+    await stream.wait_closed()
+
+
+async def test_a_partial_transcript_is_not_taken_for_a_prepared_one(triton: Any, recogniser: Recogniser):
+    stream = recogniser.open("u")
+    stream.append(samples(320))
+    await stream.partial()
+    assert (await stream.final()).is_final
+    assert [request["kind"] for request in triton.requests].count("final") == 1
+
+
 async def test_options_travel(triton: Any, recogniser: Recogniser):
     stream = recogniser.open("u", language="en", prompt="Parley", word_times=True)
     stream.append(samples(320))

@@ -98,6 +98,25 @@ async def test_cancelling_the_task_cancels_the_request(triton: Any, synthesiser:
     await triton.until_quiet()
 
 
+async def test_a_sentence_that_may_never_be_wanted_asks_one_replica_once(
+    triton: Any, other_triton: Any, pair: Synthesiser
+):
+    def full(request: Any) -> None:
+        raise ValueError("at_capacity: all 2 slots are taken")
+
+    triton.before = other_triton.before = full
+    with pytest.raises(SpeechUnavailable) as raised:
+        await anext(pair.speak(TEXT, Voice(), speculative=True))
+    assert raised.value.reason is Reason.AT_CAPACITY
+    assert triton.speculative + other_triton.speculative == [True]
+
+
+async def test_and_says_so_to_it(triton: Any, synthesiser: Synthesiser):
+    assert [chunk async for chunk in synthesiser.speak(TEXT, Voice(), speculative=True)] == CHUNKS
+    assert await speak(synthesiser) == CHUNKS
+    assert triton.speculative == [True, False]
+
+
 async def test_a_full_or_dead_replica_is_passed_over(triton: Any, other_triton: Any, pair: Synthesiser):
     def full(request: Any) -> None:
         raise ValueError("at_capacity: all 2 slots are taken")

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from services.contracts.characters import Voice
@@ -82,9 +83,9 @@ class NotingObserver:
             assert self.changed.wait_for(lambda: self.count == count, SECONDS)
 
 
-def submit(speakers: Speakers, text: str) -> NotingReply:
+def submit(speakers: Speakers, text: str, speculative: bool = False) -> NotingReply:
     reply = NotingReply()
-    speakers.submit(Request(text, Voice(), reply, 0.0))
+    speakers.submit(Request(text, Voice(), reply, 0.0, speculative))
     return reply
 
 
@@ -112,6 +113,31 @@ def test_beyond_the_slots_is_refused_at_once_and_an_end_makes_room():
     observer.wait_for(0)
     step.release()
     assert submit(speakers, "a").end() is None
+
+
+@pytest.mark.parametrize(("slots", "taken"), [(8, 6), (4, 3), (3, 2), (2, 1), (1, 0)])
+def test_what_may_never_be_wanted_leaves_a_quarter_of_the_slots_free(slots: int, taken: int):
+    step, observer = threading.Semaphore(0), NotingObserver()
+    speakers = Speakers(slots, CountingEngine(step), observer)
+    speculative = [submit(speakers, "a", speculative=True) for _ in range(taken)]
+    assert isinstance(submit(speakers, "a", speculative=True).end(), AtCapacity)
+    wanted = [submit(speakers, "a") for _ in range(slots - taken)]
+    assert isinstance(submit(speakers, "a").end(), AtCapacity)
+    step.release(slots)
+    assert [reply.end() for reply in (*speculative, *wanted)] == [None] * slots
+    observer.wait_for(0)
+
+
+def test_wanted_sentences_leave_none_to_what_may_never_be():
+    step, observer = threading.Semaphore(0), NotingObserver()
+    speakers = Speakers(4, CountingEngine(step), observer)
+    wanted = [submit(speakers, "a") for _ in range(3)]
+    assert isinstance(submit(speakers, "a", speculative=True).end(), AtCapacity)
+    step.release(3)
+    assert [reply.end() for reply in wanted] == [None] * 3
+    observer.wait_for(0)
+    step.release()
+    assert submit(speakers, "a", speculative=True).end() is None
 
 
 def test_an_engine_that_breaks_is_reported_and_frees_the_slot():
