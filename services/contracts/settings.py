@@ -46,7 +46,8 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
     duplex: Duplex = "half"
     """full: the user is heard while an answer sounds, and interrupts it by talking; the client must cancel its echo."""
     speculation: Speculation = "auto"
-    """Prepare the answer in the pause, before the turn is known to be over. auto: unless the answers cost money."""
+    """Prepare the answer in the pause, before the turn is known to be over. auto: only the transcript, where answers
+    cost money. off: not even that."""
     speed: Speed = 1.0
     seed: Seed | None = None
 

@@ -14,7 +14,7 @@ from services.dialogue import answering, barge_in, endpointing, inputs
 from services.dialogue.actions import Action
 from services.dialogue.answer import Answer
 from services.dialogue.barge_in import Verdict
-from services.dialogue.conversation import Conversation, Step, Utterance, hearing, patience, speculates
+from services.dialogue.conversation import Conversation, Step, Utterance, hearing, patience, prepares, speculates
 from services.dialogue.endpointing import Phase
 from services.dialogue.ledger import Ledger
 from services.dialogue.wording import Wording, wording
@@ -72,8 +72,10 @@ def _decided(state: Conversation, decisions: list[endpointing.Decision], at: flo
             case endpointing.Began():
                 state, more = _began(state, at)
                 actions += more
-            case endpointing.Hesitated():
+            case endpointing.Hesitated() if prepares(state):
                 actions.append(do.PauseUtterance(state.utterances))
+            case endpointing.Hesitated():
+                pass
             case endpointing.Resumed():
                 actions.append(do.ResumeUtterance(state.utterances))
                 answer = state.answer

@@ -109,6 +109,13 @@ def patience(state: Conversation) -> Patience:
     return replace(usual, onset_s=barge_in.onset_s(answer.false_alarms), deaf_until=answer.audible_at + settling)
 
 
+def prepares(state: Conversation) -> bool:
+    """The transcript is made in the user's pauses: for an answer in the pause, for the length of the silence to come,
+    or to know what a voice over an answer has said."""
+    over = state.answer is not None and state.answer.audible
+    return state.settings.speculation != "off" or state.settings.adaptive_silence or over
+
+
 def speculates(state: Conversation) -> bool:
     """Answers are prepared in the user's pauses, at the price of those for nothing."""
     settings = state.settings

@@ -678,3 +678,21 @@ class TestTemplates:
 )  # fmt: skip
 def test_who_is_paid_by_the_token_is_told_by_the_address(host, local):
     assert is_local(host) is local
+
+
+@pytest.mark.parametrize(
+    ("speculation", "adaptive", "prepared"),
+    [("off", False, False), ("off", True, True), ("auto", False, True), ("on", False, True)],
+)
+def test_the_transcript_is_prepared_where_somebody_has_a_use_for_it(speculation, adaptive, prepared):
+    talk = Talk(speculation=speculation, adaptive_silence=adaptive)
+    talk.listen()
+    talk.voice()
+    talk.wait(1)
+    talk.quiet()
+    talk.wait(0.3)
+    assert bool(talk.of(do.PauseUtterance)) == prepared
+    talk.wait(0.3)
+    assert talk.of(do.CloseUtterance) == [do.CloseUtterance(1)]
+    talk.transcript(1, "hello")
+    assert [ask.user for ask in talk.of(do.Ask)] == ["hello"]
