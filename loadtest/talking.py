@@ -174,6 +174,8 @@ class Talker:
                 self._fail(due, f"no answer within {ANSWER_WITHIN_S:g} s")
             case Phase.HEARING:
                 self._play(due)
+            case Phase.SPEAKING if self._player.started is not None:
+                self._report_played(due)
             case _:
                 pass
 
@@ -186,7 +188,8 @@ class Talker:
         if self._at == len(self._spoken.frames):
             self._ended = due - self._spoken.padding_s
             self._spoken = None
-            self.phase = Phase.WAITING
+            # Where an answer sounds already, the server took the turn too early and nothing has stopped it.
+            self.phase = Phase.WAITING if self._player.started is None else Phase.HEARING
         return frame
 
     def _speak(self, due: float) -> None:
@@ -197,18 +200,25 @@ class Talker:
         self.phase = Phase.SPEAKING
         self.began = True
 
-    def _play(self, now: float) -> None:
+    def _report_played(self, now: float) -> int:
         player = self._player
         played = player.played(now)
         everything = played == player.total
         if played > player.reported and (everything or now - player.reported_at >= PLAYED_EVERY_S):
             self._acknowledge(played, now)
+        return played
+
+    def _play(self, now: float) -> None:
+        player = self._player
+        played = self._report_played(now)
         if self._barge and self._barged_at is None and played >= BARGE_AFTER_S * SAMPLE_RATE:
             self._interrupt(now, played)
         elif self._barged_at is not None and now > self._barged_at + FLUSHED_WITHIN_S and not self._flushed:
             self._fail(now, f"not silent within {FLUSHED_WITHIN_S:g} s of an interruption")
         elif not self._wire.says_end and played == player.received and now - player.last_at > SILENT_S:
             self._over(now)
+        elif now - max(player.last_at, player.reported_at) > ANSWER_WITHIN_S:
+            self._fail(now, f"the answer did not end within {ANSWER_WITHIN_S:g} s of its last sound")
 
     def _acknowledge(self, played: int, now: float) -> None:
         self._player.reported, self._player.reported_at = played, now
@@ -306,14 +316,15 @@ class Talker:
     def _sound(self, samples: int, now: float) -> None:
         if self.phase is Phase.SPEAKING:
             self._turn.cut_heard = True
-            if not self._wire.half_duplex:
+            if self._wire.half_duplex:
+                self._spoken = None  # nobody listens to the rest
+                self.phase = Phase.HEARING
+            elif not self._wire.says_end:
                 return  # the user goes on, and the server is to notice
-            self._spoken = None  # nobody listens to the rest
-            self.phase = Phase.HEARING
         elif self.phase is Phase.WAITING:
             self._turn.latency_s = now - self._ended
             self.phase = Phase.HEARING
-        if self.phase is not Phase.HEARING:
+        if self.phase not in (Phase.HEARING, Phase.SPEAKING):
             return
         first = self._player.started is None
         self._turn.gap_s = max(self._turn.gap_s, self._player.take(samples, now))
@@ -323,12 +334,14 @@ class Talker:
     def _pause(self, now: float) -> None:
         self._player.hold(now)
         self._acknowledge(self._player.played(now), now)
-        if self._barged_at is None:
-            self._turn.false_pauses += 1
-        else:
+        if self._barged_at is not None:
             self._turn.silent_s = now - self._barged_at
+        elif self.phase is Phase.HEARING:
+            self._turn.false_pauses += 1
 
     def _flush(self, now: float) -> None:
+        if self.phase is Phase.SPEAKING:
+            self._player = _Player()
         if self._barged_at is not None and not self._flushed:
             self._flushed = True
             self._turn.flushed_s = now - self._barged_at
@@ -342,6 +355,8 @@ class Talker:
         if self.phase is Phase.HEARING:
             self._turn.kept = heard.assistant if heard.cut else ""
             self._over(now)
+        elif self.phase is Phase.SPEAKING:
+            self._player = _Player()
         elif self.phase is Phase.WAITING and not heard.assistant:
             self._fail(now, "the turn was committed without an answer")
 

@@ -24,13 +24,13 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._due: list[tuple[float, int, Callable[[], object]]] = []
         self._number = 0
 
     def __call__(self) -> float:
         return self.now
 
-    def after(self, seconds: float, work: Callable[[], None]) -> None:
+    def after(self, seconds: float, work: Callable[[], object]) -> None:
         self._number += 1
         self._due.append((self.now + seconds, self._number, work))
 

@@ -250,3 +250,40 @@ def test_an_interruption_taken_for_a_cough_is_counted():
     [turn] = room.talker.turns
     assert turn.false_pauses == 1
     assert turn.silent_s == turn.flushed_s
+
+
+def test_an_answer_into_the_users_words_is_played_and_flushed_in_full_duplex():
+    room = Room(half_duplex=False)
+    room.until(Phase.SPEAKING)
+    room.hear(wires.TurnTaken())
+    answer(room, 5.0)
+    room.pass_by(0.3)
+    assert room.texts()[-1].startswith("played")
+    room.hear(wires.Pause(), wires.Flush(), wires.Committed("su", cut=True))
+    room.until(Phase.WAITING)
+    answer(room, 0.1)
+    room.pass_by(0.2)
+    room.hear(wires.Committed("yes", cut=False))
+    [turn] = room.talker.turns
+    assert (turn.cuts, turn.cut_heard, turn.false_pauses) == (1, True, 0)
+    assert turn.latency_s is not None
+
+
+def test_an_answer_that_nothing_stopped_is_heard_to_its_end():
+    room = Room(half_duplex=False)
+    room.until(Phase.SPEAKING)
+    room.hear(wires.TurnTaken())
+    answer(room, 30.0)
+    room.until(Phase.HEARING)
+    room.pass_by(30.0)
+    room.hear(wires.Committed("yes", cut=False))
+    [turn] = room.talker.turns
+    assert (turn.cut_heard, turn.latency_s, turn.failure) == (True, None, "")
+
+
+def test_an_answer_that_is_never_committed_is_a_failed_turn():
+    room = Room()
+    room.until(Phase.WAITING)
+    answer(room, 0.1)
+    room.pass_by(ANSWER_WITHIN_S + 0.5)
+    assert "did not end" in room.talker.turns[0].failure

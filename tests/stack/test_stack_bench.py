@@ -5,6 +5,7 @@ import subprocess
 
 from stack import PARLEY, ROOT
 
+from services.launcher import bench_stack, verify_triton
 from services.launcher.undertaker import SHARED_MEMORY
 
 
@@ -29,3 +30,10 @@ def test_density_of_two_sessions_adds_up_and_refuses_nobody():
     assert edge > 0
     assert worker > 0
     assert set(SHARED_MEMORY.glob("parley_*")) <= regions, "the bench left shared memory behind"
+
+
+async def test_the_stand_ins_keep_the_models_contracts():
+    async with bench_stack.running(2, {"PARLEY_STT_SLOTS": "20", "PARLEY_TTS_SLOTS": "24"}) as stack:
+        checks = await verify_triton.verify(stack.triton, bench_stack.RECOGNISER, bench_stack.VOICE)
+    assert len(checks) == 12
+    assert [check for check in checks if not check.passed] == []
