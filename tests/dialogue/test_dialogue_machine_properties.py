@@ -11,6 +11,7 @@ from services.dialogue import actions as do
 from services.dialogue import barge_in, inputs
 from services.dialogue.conversation import deadline, hearing
 from services.dialogue.endpointing import Phase
+from services.dialogue.wording import words
 
 WORDS = ["one", "two", "three.", "four", "five,", "six", "seven.", "eight", "nine!", "ten?"]
 MOVES = [
@@ -20,7 +21,7 @@ MOVES = [
 ]  # fmt: skip
 TALK = [
     "voice", "quiet", "speak", "hesitate", "tick", "partial", "prepared", "guess", "nothing so far", "final", "mm-hm",
-    "turn", "cough", "answer", "answer", "hear", "sent", "token", "written", "chunk", "spoken", "drained",
+    "empty", "turn", "cough", "answer", "answer", "hear", "sent", "token", "written", "chunk", "spoken", "drained",
 ]  # fmt: skip
 TURNS_AND_ANSWERS = [*TALK * 6, *MOVES, "refused", "half", "full", "full", "on", "on", "off", "max"]
 """Mostly conversation, so that the rest meets it in every state."""
@@ -101,6 +102,9 @@ class Storm(Talk):
             case do.Confirm(generation):
                 assert generation in self.secret
                 self.secret = set()
+                [asked] = [ask.user for ask in self.of(do.Ask) if ask.generation == generation]
+                if self.state.answer:
+                    assert words(self.state.answer.user) == words(asked), "the answer to other words"
             case do.StopAnswer(generation):
                 assert self.answering is not None
                 assert self.answering < generation
@@ -141,16 +145,6 @@ class Storm(Talk):
             assert told[0].text == ""
             assert utterance.over
             assert barge_in.backchannel(event.result.text) or utterance.voiced_s < barge_in.SHORTEST_WORD_S
-
-    def wait(self, seconds):
-        end = self.now + seconds
-        for _ in range(1000):
-            if self.state.wake_at is None or self.state.wake_at > end:
-                self.now = end
-                return
-            self.now = max(self.now, self.state.wake_at)
-            self.give(inputs.Woken(at=self.now))
-        raise AssertionError("it is woken again and again, and does nothing")
 
     def move(self, name: str, number: int):
         at = self.now
@@ -195,7 +189,8 @@ class Storm(Talk):
             case "turn":
                 self.move("speak", 40)
                 self.wait(0.21)
-                for step in ("prepared", "tick", "final"):
+                last = ("final", "final", "empty", "mm-hm", "recognition_failed")[number % 5]
+                for step in ("guess" if number % 7 == 0 else "prepared", "tick", last):
                     self.move(step, number)
             case "final" | "empty" | "mm-hm" if utterance is not None:
                 self.waiting.remove(utterance)
