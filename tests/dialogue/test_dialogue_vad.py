@@ -85,10 +85,47 @@ async def test_windows_of_one_session_keep_their_order_and_sessions_share_a_run(
 
     for n in range(3):
         for session in (0, 1):
-            ticks.submit(sessions[session], np.full(WINDOW, n, np.float32), deliver(session))
+            ticks.submit(sessions[session], np.full(WINDOW, n + 1, np.float32), deliver(session))
     await asyncio.wait_for(done.wait(), 5)
-    assert heard == {0: [0, 1, 2], 1: [0, 1, 2]}
+    assert heard == {0: [1, 2, 3], 1: [1, 2, 3]}
     assert calls == [2, 2, 2]
+
+
+@pytest.mark.parametrize("loudness", [1.0, 0.1, 0.03])
+async def test_silence_costs_no_run_and_speech_is_found_where_it_is(detector, loudness):
+    """Down to 30 dB under a normal voice; against the model run on every window."""
+    runs = 0
+
+    class Counting(VoiceDetector):
+        def __init__(self):
+            pass
+
+        def score(self, recurrences, windows):
+            nonlocal runs
+            runs += 1
+            return detector.score(recurrences, windows)
+
+    pieces = windows(speech("00-slt.wav") * np.float32(loudness))
+    every = Recurrence()
+    expected = [detector.score([every], [window])[0] for window in pieces]
+    found: list[float] = []
+    ticks, one, done = DetectionTicks(Counting(), tick_s=0), Recurrence(), asyncio.Event()
+
+    def take(score: float) -> None:
+        found.append(score)
+        if len(found) == len(pieces):
+            done.set()
+
+    for window in pieces:
+        ticks.submit(one, window, take)
+    await asyncio.wait_for(done.wait(), 10)
+    assert runs < len(pieces) - 50
+    assert abs(voiced(found)[0] - voiced(expected)[0]) <= 1
+    assert abs(voiced(found)[-1] - voiced(expected)[-1]) <= 2
+
+
+def voiced(scores: list[float]) -> list[int]:
+    return [number for number, score in enumerate(scores) if score >= 0.5]
 
 
 class TestAudioClock:
