@@ -21,7 +21,7 @@ from services.dialogue.cast import speakers
 from services.dialogue.conversation import MAX_TURN_CHARS, Conversation, Step, Utterance
 from services.dialogue.endpointing import Phase
 from services.dialogue.ledger import Ledger
-from services.dialogue.wording import words
+from services.dialogue.wording import alike
 
 OfAnswer = (
     inputs.Token
@@ -219,7 +219,7 @@ def prepare(state: Conversation, text: str, at: float) -> Step:
 def _confirm(state: Conversation, answer: Answer, at: float) -> Step:
     """The turn has ended: what was prepared is the answer, if it was prepared for these words."""
     user = _user_text(state.turn)
-    if words(user) != words(answer.user) or _apart(state):
+    if not alike(user, answer.user) or _apart(state):
         state, actions = withdraw(state, answer, at)
         state, more = _begin(state, at)
         return state, actions + more

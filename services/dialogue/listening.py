@@ -17,6 +17,7 @@ import structlog
 from services.contracts.audio import MAX_UPLINK_SAMPLES, UPLINK
 from services.contracts.errors import MEANINGS, Code
 from services.contracts.frame import Header
+from services.dialogue import barge_in
 from services.dialogue.clock import Clock
 from services.dialogue.inputs import (
     Event,
@@ -37,7 +38,8 @@ log = structlog.get_logger(__name__)
 
 PREROLL_SAMPLES = int(0.3 * UPLINK.sample_rate)
 """So much audio before the first voiced window belongs to the utterance: soft beginnings."""
-_KEPT_SAMPLES = UPLINK.sample_rate
+_KEPT_SAMPLES = int((barge_in.ADAPTING_S + barge_in.LONGEST_ONSET_S + 0.4) * UPLINK.sample_rate)
+"""A voice over an answer is known to be one so late, and its beginning is wanted then."""
 _BLOCK = UPLINK.sample_rate // 200
 """5 ms."""
 _FADED = 0.02
@@ -139,6 +141,7 @@ class Listener:
         if current is not None:
             if current.held is None:
                 current.stream.append(samples)
+                self._given = self._end
             else:
                 current.held.append(samples)
         self._window = np.concatenate([self._window, samples])
@@ -175,7 +178,7 @@ class Listener:
         itself tells to a few milliseconds; in noise nothing stands out, and the detector's word stands.
         """
         heard = np.concatenate([samples for _, samples in self._kept])
-        heard = heard[: max(0, start - self._kept[0][0])]
+        heard = heard[: max(0, start - self._kept[0][0])][-UPLINK.sample_rate :]
         blocks = heard[len(heard) % _BLOCK :].reshape(-1, _BLOCK)
         loudness = np.sqrt(np.mean(blocks * blocks, axis=1))
         if not len(loudness):
@@ -214,6 +217,8 @@ class Listener:
         self._windows_end = 0
         self._voiced = False
         self._voice_start = 0
+        self._given = 0
+        """Samples before this one are in some utterance already."""
 
     # --- Utterances ------------------------------------------------------------------------------------------
 
@@ -221,10 +226,11 @@ class Listener:
         """What was heard since shortly before the voice began, and what follows, is an utterance."""
         stream = self._recogniser.open(self._name(number), language=self.language, word_times=True)
         utterance = _Utterance(number, stream)
-        begin = self._voice_start - PREROLL_SAMPLES
+        begin = max(self._given, self._voice_start - PREROLL_SAMPLES)
         for start, samples in self._kept:
             if start + len(samples) > begin:
                 stream.append(samples[max(0, begin - start) :])
+        self._given = self._end
         self._utterances[number] = utterance
         self._current = utterance
         utterance.task = asyncio.create_task(self._follow(utterance))
@@ -243,6 +249,7 @@ class Listener:
             for samples in utterance.held:
                 utterance.stream.append(samples)
             utterance.held = None
+            self._given = self._end
 
     def close(self, number: int) -> None:
         """The transcript of what came before the pause, or up to now, is final."""
@@ -256,6 +263,9 @@ class Listener:
     def drop(self) -> None:
         """Nobody wants the transcripts of what is open."""
         for utterance in list(self._utterances.values()):
+            # Said here and not left to its task, which may not have begun yet.
+            self._forget_utterance(utterance)
+            utterance.stream.abandon()
             if utterance.task:
                 utterance.task.cancel()
         self._current = None

@@ -10,6 +10,7 @@ from services.contracts.errors import Code
 from services.contracts.frame import Header, Kind
 from services.contracts.speech import RecognitionResult
 from services.dialogue import inputs
+from services.dialogue.barge_in import ADAPTING_S, ONSET_S
 from services.dialogue.listening import PREROLL_SAMPLES, FrameRefused, Listener
 from services.dialogue.vad import Sensitivity
 from services.speech.errors import Reason, SpeechUnavailable
@@ -164,6 +165,42 @@ async def test_an_utterance_begins_before_the_voice_was_noticed(ear):
     voiced = int(np.count_nonzero(stream.samples > 0.5))
     assert voiced == 5 * FRAME
     assert PREROLL_SAMPLES - 512 <= len(stream.samples) - voiced <= PREROLL_SAMPLES + FRAME
+    ear.listener.drop()
+
+
+@pytest.mark.parametrize("paused", [True, False])
+async def test_no_sample_is_in_two_utterances(ear, paused):
+    ear.feed(0.9, 50)
+    ear.listener.open(1)
+    if paused:
+        ear.listener.pause(1)
+    ear.listener.close(1)
+    ear.feed(0.0, 5)
+    ear.feed(0.9, 20)
+    ear.listener.open(2)
+    one, other = ear.recogniser.streams
+    assert len(one.samples) == 50 * FRAME
+    assert len(other.samples) == 25 * FRAME
+    ear.listener.drop()
+
+
+async def test_what_is_dropped_at_once_is_gone_at_once(ear):
+    ear.feed(0.9, 50)
+    ear.listener.open(1)
+    ear.listener.drop()
+    [stream] = ear.recogniser.streams
+    assert stream.gone.is_set()
+    ear.feed(0.9, 5)
+    assert len(stream.samples) <= 50 * FRAME
+
+
+async def test_the_beginning_of_a_voice_that_counts_late_is_kept(ear):
+    """Over an answer's first moments a voice counts only when it has outlasted them."""
+    ear.feed(0.0, 50)
+    ear.feed(0.9, int((ADAPTING_S + ONSET_S) / 0.02) + 1)
+    ear.listener.open(1)
+    [stream] = ear.recogniser.streams
+    assert int(np.count_nonzero(stream.samples > 0.5)) == (int((ADAPTING_S + ONSET_S) / 0.02) + 1) * FRAME
     ear.listener.drop()
 
 
@@ -359,4 +396,4 @@ class TestFrames:
 
     def test_what_is_kept_is_bounded(self, ear):
         ear.feed(0.0, 1000)
-        assert sum(len(samples) for _, samples in ear.listener._kept) <= 17_000
+        assert sum(len(samples) for _, samples in ear.listener._kept) <= 34_000

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.dialogue.wording import Wording, wording, words
+from services.dialogue.wording import Wording, alike, wording, words
 
 FINISHED, UNFINISHED, OPEN = Wording.FINISHED, Wording.UNFINISHED, Wording.OPEN
 
@@ -51,12 +51,24 @@ TABLE = [
     ("en", "What time is it?", FINISHED),
     ("en", "you did what?", FINISHED),
     ("en", "and then?", FINISHED),
-    ("en", "what time is it", FINISHED),
-    ("en", "Can you help me with that", FINISHED),
+    ("en", "what time is it", OPEN),
+    ("en", "Can you help me with that", OPEN),
     ("en", "don't you think it's late", FINISHED),
     ("en", "who's there now then", FINISHED),
     ("en", "what is", OPEN),
-    ("en", "can you tell me", FINISHED),
+    ("en", "what is the weather like in london", FINISHED),
+    ("en", "where do you think we should go", FINISHED),
+    ("en", "can you find me a good book", FINISHED),
+    # The beginnings of questions, and clauses that begin like questions.
+    ("en", "can you tell me", OPEN),
+    ("en", "could you please explain", OPEN),
+    ("en", "could you tell me how", OPEN),
+    ("en", "do you think that", OPEN),
+    ("en", "when i was a kid", OPEN),
+    ("en", "what i want to say", OPEN),
+    ("en", "how i met my wife", OPEN),
+    ("en", "so do i", OPEN),
+    ("en", "where am I", OPEN),
     ("en", "can you tell me the", UNFINISHED),
     ("en", "what do you think and", UNFINISHED),
     # Questions and their prepositions.
@@ -90,23 +102,25 @@ TABLE = [
     ("de", "Ich hätte gern einen Tee", OPEN),
     ("de", "Ich hätte gern einen Tee und", UNFINISHED),
     ("de", "ich möchte, dass", UNFINISHED),
-    ("de", "das ist mein", UNFINISHED),
+    ("de", "das ist mein", OPEN),
+    ("de", "was ist das", OPEN),
+    ("de", "schalte das Licht ein", OPEN),
     ("de", "äh", UNFINISHED),
     ("de", "WÄHREND", UNFINISHED),
     ("de", "Nein.", FINISHED),
     ("de", "Wie spät ist es?", FINISHED),
     ("fr", "je voudrais un thé", OPEN),
-    ("fr", "je voudrais un", UNFINISHED),
+    ("fr", "donne-la", OPEN),
     ("fr", "parce que", UNFINISHED),
     ("fr", "je vais à", UNFINISHED),
     ("fr", "D'accord.", FINISHED),
     ("fr", "Tu viens ?", FINISHED),
     ("es", "quiero un té", OPEN),
-    ("es", "quiero un", UNFINISHED),
+    ("es", "dame una", OPEN),
     ("es", "no fui porque", UNFINISHED),
     ("es", "voy con", UNFINISHED),
     ("es", "Sí.", FINISHED),
-    ("es", "si", UNFINISHED),
+    ("es", "si", OPEN),
     ("es", "¿Qué hora es?", FINISHED),
     # A language that is not known: only its marks are read.
     ("xx", "and", OPEN),
@@ -151,3 +165,26 @@ def test_marks_and_letter_case_are_no_part_of_the_words(text):
 def test_a_question_mark_ends_and_a_comma_does_not(said, language):
     assert wording(" ".join(said) + "?", language) is FINISHED
     assert wording(" ".join(said) + ",", language) is UNFINISHED
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Hello, you", "hello you.", True),
+        ("it's", "it\u2019s", True),
+        ("cafe\u0301", "caf\u00e9", True),
+        ("what?", "what", True),
+        ("  a  b ", "a b", True),
+        ("दिन", "दीन", False),
+        ("C++", "C", False),
+        ("C#", "C", False),
+        ("-5", "5", False),
+        ("re-sign", "resign", False),
+        ("hello you", "hello", False),
+        ("", "a", False),
+        ("", "...", True),
+    ],
+)
+def test_whether_two_texts_say_the_same(one, other, same):
+    assert alike(one, other) is same
+    assert alike(other, one) is same
