@@ -90,6 +90,8 @@ export function createPlayer(rate, post) {
 
   function flush(generation) {
     oldest = Math.max(oldest, generation);
+    // Its release may never come, and a server that counts from its checkpoint gives the number out again.
+    if (holding !== null && holding < oldest) holding = null;
     if (answers[0]?.running && answers[0].generation < oldest) breakOff(0);
     for (const answer of answers.filter((each) => each.generation < oldest)) drop(answer, "flushed");
   }
@@ -101,6 +103,8 @@ export function createPlayer(rate, post) {
     if (!answer) return;
     if (answer.running) breakOff(0);
     answer.running = false;
+    // The silence from here on is wanted: no gap.
+    answer.dry = null;
     answer.fadeIn = answer.started ? fadeFrames : 0;
     post({ type: "held", ...summary(answer) });
   }

@@ -223,3 +223,46 @@ async def test_audio_that_comes_while_held_waits(blank: Page) -> None:
     )
     assert result["before"] == 0
     assert [post["played"] for post in result["ended"]] == [12_000]
+
+
+async def test_a_hold_ends_with_the_flush_of_its_answer(blank: Page) -> None:
+    result = await play(
+        blank,
+        """
+        player.receive({ type: "hold", generation: 7 });
+        player.receive({ type: "flush", generation: Infinity });
+        player.receive({ type: "allow", generation: 7 });
+        audio(7, 0, 2400); end(7); run(0.5);
+        return of("ended").map((post) => [post.generation, post.played]);
+        """,
+    )
+    assert result == [[7, 2_400]]
+
+
+async def test_a_flush_of_older_answers_keeps_the_hold_of_a_newer_one(blank: Page) -> None:
+    result = await play(
+        blank,
+        """
+        player.receive({ type: "hold", generation: 7 });
+        player.receive({ type: "flush", generation: 7 });
+        audio(7, 0, 2400); end(7); run(0.5);
+        return of("started").length;
+        """,
+    )
+    assert result == 0
+
+
+async def test_the_silence_of_a_hold_is_no_underrun_when_the_player_had_run_dry(blank: Page) -> None:
+    result = await play(
+        blank,
+        """
+        audio(1, 0, 4800); run(0.4); const before = player.bufferSeconds();
+        player.receive({ type: "hold", generation: 1 }); run(1);
+        audio(1, 4800, 4800); end(1);
+        player.receive({ type: "release", generation: 1 }); run(0.5);
+        return { ended: of("ended")[0], before, after: player.bufferSeconds(), steepest: steepest() };
+        """,
+    )
+    assert (result["ended"]["played"], result["ended"]["underruns"], result["ended"]["maxGapMs"]) == (9_600, 0, 0)
+    assert result["after"] <= result["before"]
+    assert result["steepest"] < SMOOTH
