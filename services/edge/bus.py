@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -22,6 +23,8 @@ Receive = Callable[[bytes], None]
 # loop. nats-py's own limits (512 Ki messages, 128 MiB per subscription) would hide a stall for minutes.
 PENDING_MESSAGES = 2048
 PENDING_BYTES = 4 * 1024 * 1024
+OUTGOING_BYTES = 8 * 1024 * 1024
+"""So much waits for a server that takes nothing; nats-py holds about 2 MiB more. Beyond it publishing fails."""
 GATHER_SECONDS = 0.002
 """Messages of all connections leave together so often: one write for many frames instead of one for each."""
 
@@ -57,8 +60,11 @@ class Bus:
         self._on_slow = on_slow
         self._client: Client = Client()
         self._errors = TokenBucket(1, 3, clock())
-        self._outgoing: list[tuple[str, bytes]] = []
-        """What was published within the last GATHER_SECONDS; each connection's share is bounded by its rate limit."""
+        self._outgoing: deque[tuple[str, bytes]] = deque()
+        """What was published within the last GATHER_SECONDS, and longer while the server does not take it."""
+        self._outgoing_bytes = 0
+        self._sending = asyncio.Lock()
+        """nats-py's `publish` waits once it holds much: a second sender must not overtake one that waits there."""
         self._gathering: asyncio.Task[None] | None = None
         self.closed = asyncio.Event()
         """Set when the connection is given up, by us or by the server (wrong credentials)."""
@@ -105,11 +111,17 @@ class Bus:
         await self._client.close()
 
     async def publish(self, subject: str, message: bytes) -> None:
-        """In order, and at once but for GATHER_SECONDS. Raises Unavailable while NATS is away: nothing is kept for
-        later here."""
+        """Takes the message and returns; it leaves within GATHER_SECONDS if the server takes it, after all that was
+        published before it and before all that is published, requested or subscribed to later.
+
+        Raises Unavailable while NATS is away and when OUTGOING_BYTES wait already: the message is not kept then.
+        """
         if not self._client.is_connected:
             raise Unavailable("NATS is away")
+        if self._outgoing_bytes + len(message) > OUTGOING_BYTES:
+            raise Unavailable("NATS takes nothing")
         self._outgoing.append((subject, message))
+        self._outgoing_bytes += len(message)
         if self._gathering is None or self._gathering.done():
             self._gathering = asyncio.create_task(self._gather(), name="edge-gather")
 
@@ -119,21 +131,24 @@ class Bus:
             await self._send()
 
     async def _send(self) -> None:
-        """What was published until now goes out before anything that comes after it."""
-        outgoing, self._outgoing = self._outgoing, []
-        for subject, message in outgoing:
-            try:
-                await self._client.publish(subject, message)
-            except (nats_errors.Error, OSError) as error:
-                await self._failed(error)
+        """Returns once everything that was published before the call has gone to nats-py, in order."""
+        async with self._sending:
+            for _ in range(len(self._outgoing)):
+                subject, message = self._outgoing.popleft()
+                self._outgoing_bytes -= len(message)
+                try:
+                    await self._client.publish(subject, message)
+                except (nats_errors.Error, OSError) as error:
+                    await self._failed(error)
 
     async def request(self, subject: str, message: bytes, timeout: float) -> bytes:
         """The reply. Raises NoResponder at once when nobody listens, Unavailable after `timeout` seconds."""
         if not self._client.is_connected:
             raise Unavailable("NATS is away")
-        await self._send()
         try:
-            return (await self._client.request(subject, message, timeout=timeout)).data
+            async with asyncio.timeout(timeout):
+                await self._send()
+                return (await self._client.request(subject, message, timeout=timeout)).data
         except nats_errors.NoRespondersError as error:
             raise NoResponder(subject) from error
         except (nats_errors.Error, OSError, TimeoutError) as error:
