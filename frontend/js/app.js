@@ -150,7 +150,7 @@ const HANDLERS = {
   },
   stt_update: chat.userPartial,
   stt_finished(event) {
-    if (!chat.userFinal(event)) notices.show("unheard", "That was not understood; please say it again.");
+    if (!chat.userFinal(event) && !event.ignored) notices.show("unheard", "That was not understood; please say it again.");
   },
   text_stream_start(event) {
     generation = event.generation;

@@ -109,6 +109,8 @@ class SttFinished(Event, tag="stt_finished", frozen=True, kw_only=True):
     utterance: str
     text: str
     """Empty: nothing understandable was said, and no answer follows."""
+    ignored: bool = False
+    """Empty because it was a noise or an "mm-hm" over an answer: there is nothing to be said again."""
     segments: list[Segment] = []
     words: list[Word] = []
     language: str = ""

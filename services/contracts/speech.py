@@ -60,5 +60,5 @@ STOP_PARAMETER = "stop"
 """Request parameter of a synthesis model: the id of an earlier request that is to end. Answered with FINAL only."""
 
 SPECULATIVE_PARAMETER = "speculative"
-"""Request parameter of a synthesis model, boolean: the sentence may never be wanted. It is refused as `at_capacity`
-while no more than a quarter of the slots is free: it never takes the place of one that somebody waits for."""
+"""Request parameter of a synthesis model, boolean: the sentence may never be wanted. It is taken while over a quarter
+of the slots is free, and otherwise refused as `at_capacity`, which does not count as rejected."""

@@ -75,7 +75,8 @@ class Answer:
     """When it was begun, on the worker's clock."""
     audible: bool = False
     """The listener has been told that audio comes."""
-    audible_at: float = 0.0
+    echoes_from: float = 0.0
+    """Its sound began, or went on: for a moment now the client's microphone may hear it."""
     paused: bool = False
     """Held while there is a voice over it."""
     false_alarms: int = 0

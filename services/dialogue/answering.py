@@ -18,7 +18,7 @@ from services.dialogue import endpointing, inputs, ledger
 from services.dialogue.actions import Action
 from services.dialogue.answer import Answer, SlotState
 from services.dialogue.cast import speakers
-from services.dialogue.conversation import MAX_TURN_CHARS, Conversation, Step, Utterance
+from services.dialogue.conversation import MAX_TURN_CHARS, Conversation, Step, Utterance, echo_known
 from services.dialogue.endpointing import Phase
 from services.dialogue.ledger import Ledger
 from services.dialogue.wording import alike
@@ -126,7 +126,7 @@ def advance(state: Conversation, at: float) -> Step:
     if answer.prepared:
         return replace(state, answer=answer), actions
     if not answer.audible and answers.sounds(answer):
-        answer = replace(answer, audible=True, audible_at=at)
+        answer = replace(answer, audible=True, echoes_from=at)
         start = out.AudioStreamStart(
             generation=answer.generation, character=answer.character.id, sample_rate=DOWNLINK.sample_rate
         )
@@ -292,7 +292,7 @@ def stop(state: Conversation, answer: Answer, reason: Literal["interrupted", "wi
 
 def pause(state: Conversation, answer: Answer) -> Step:
     """There is a voice over the answer."""
-    if answer.paused:
+    if answer.paused or not answer.audible:
         return state, []
     return replace(state, answer=replace(answer, paused=True)), [do.Send(out.AudioPause(generation=answer.generation))]
 
@@ -301,7 +301,7 @@ def resume(state: Conversation, answer: Answer, at: float) -> Step:
     """It was nothing."""
     if not answer.paused:
         return state, []
-    again = replace(answer, paused=False, false_alarms=answer.false_alarms + 1)
+    again = replace(answer, paused=False, false_alarms=answer.false_alarms + 1, echoes_from=at)
     return replace(state, answer=again, progress_at=at), [do.Send(out.AudioResume(generation=answer.generation))]
 
 
@@ -324,14 +324,15 @@ def _commit(state: Conversation, answer: Answer, cut: bool) -> Step:
         first_audio_ms=answer.first_audio_ms,
         parts=list(answer.parts),
     )
-    echo_known = state.echo_known or (answer.audible and state.listening)
-    state = replace(state, answer=None, memory=state.memory.commit(turn), echo_known=echo_known)
+    state = replace(
+        state, answer=None, memory=state.memory.commit(turn), echo_known=echo_known(replace(state, answer=answer))
+    )
     outcome = "interrupted" if cut else "answered" if turn.assistant and not answer.broken else "failed"
     committed = do.Send(out.TurnCommitted(generation=answer.generation, turn=turn))
     return state, [committed, do.TurnOver(outcome), do.Checkpoint()]
 
 
-def playback_started(state: Conversation, command: commands.PlaybackStarted) -> Step:
+def playback_started(state: Conversation, command: commands.PlaybackStarted, at: float) -> Step:
     """The listener hears the first sample: the turn's time is known."""
     answer = state.answer
     if answer is None or command.generation != answer.generation or not answer.audible:
@@ -347,5 +348,5 @@ def playback_started(state: Conversation, command: commands.PlaybackStarted) -> 
         parts=parts,
         prepared_ms=answer.prepared_ms,
     )
-    measured = replace(answer, first_audio_ms=total, parts=tuple(parts))
+    measured = replace(answer, first_audio_ms=total, parts=tuple(parts), echoes_from=at)
     return replace(state, answer=measured), [do.Send(metrics), do.Measure(metrics)]

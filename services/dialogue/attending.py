@@ -104,8 +104,6 @@ def _began(state: Conversation, at: float) -> Step:
     if answer and not answering.reached(state, answer):
         # The user goes on before anything was heard: the answer never happened, the turn continues.
         state, actions = answering.unsay(state, answer, at)
-    elif answer and not answer.audible:
-        state, actions = answering.interrupt(state, at)
     elif answer:
         over = not answers.nearly_over(answer, barge_in.NEAR_END_S)
         state, actions = answering.pause(state, answer)
@@ -135,7 +133,7 @@ def recognised(state: Conversation, event: OfRecognition) -> Step:
                 utterance=name, text=text, segments=result.segments, words=result.words, language=result.language
             )
         case inputs.FinalTranscript():
-            finished = out.SttFinished(utterance=name, text="")
+            finished = out.SttFinished(utterance=name, text="", ignored=utterance.over)
         case inputs.RecognitionFailed():
             actions.append(do.Send(out.error(Code.RECOGNITION_UNAVAILABLE, event.message)))
             finished = out.SttFinished(utterance=name, text="")
@@ -169,9 +167,9 @@ def _partly(state: Conversation, utterance: Utterance, event: inputs.PartialTran
 
 
 def _weigh(state: Conversation, utterance: Utterance, text: str, at: float, complete: bool) -> Step:
-    """What a voice over an answer that sounds has said by now, and what becomes of the answer."""
+    """What a voice over an answer has said by now, and what becomes of the answer."""
     answer: Answer | None = state.answer
-    if answer is None or not answer.audible:
+    if answer is None or not answering.reached(state, answer):
         return state, []
     match barge_in.judge(text, _voiced_s(state, utterance, at), complete, reply=not utterance.over):
         case Verdict.SPEECH:

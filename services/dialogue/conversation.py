@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from services.contracts import events as out
+from services.contracts.audio import DOWNLINK
 from services.contracts.commands import MAX_TEXT_CHARS
 from services.contracts.settings import SessionSettings
 from services.dialogue import barge_in, endpointing
@@ -66,7 +67,7 @@ class Conversation:
     number: int = 0
     """Turns answered so far."""
     echo_known: bool = False
-    """Full duplex: the client's echo canceller has heard an answer since it listens."""
+    """See `echo_known`; from an answer that is over, since the client listens."""
     rate: float = 1.0
     """Seconds of speech that synthesis makes in a second, as last seen."""
     wake_at: float | None = None
@@ -105,8 +106,15 @@ def patience(state: Conversation) -> Patience:
     answer = state.answer
     if answer is None or not answer.audible:
         return usual
-    settling = barge_in.SETTLING_S if state.echo_known else barge_in.ADAPTING_S
-    return replace(usual, onset_s=barge_in.onset_s(answer.false_alarms), deaf_until=answer.audible_at + settling)
+    settling = barge_in.SETTLING_S if echo_known(state) else barge_in.ADAPTING_S
+    return replace(usual, onset_s=barge_in.onset_s(answer.false_alarms), deaf_until=answer.echoes_from + settling)
+
+
+def echo_known(state: Conversation) -> bool:
+    """Full duplex: the client's echo canceller has heard enough of our voice to know its echo."""
+    answer = state.answer
+    heard = answer.played / DOWNLINK.sample_rate if answer else 0.0
+    return state.echo_known or (state.listening and heard >= barge_in.ADAPTING_S)
 
 
 def prepares(state: Conversation) -> bool:

@@ -109,14 +109,18 @@ def _command(state: Conversation, command: commands.AnyCommand, at: float) -> St
         case commands.Reset():
             dropped, actions = _drop_turn(state)
             answer = dropped.answer
-            dropped, more = answering.stop(dropped, answer, "interrupted") if answer else (dropped, [])
+            more: list[Action] = []
+            if answer and answer.prepared:
+                dropped, more = answering.withdraw(dropped, answer, at)
+            elif answer:
+                dropped, more = answering.stop(dropped, answer, "interrupted")
             dropped = replace(dropped, memory=Memory(), number=0)
             done = do.Send(out.ResetDone(generation=dropped.generation))
             return dropped, [*actions, *more, done, do.Checkpoint()]
         case commands.Settings():
             return _settings(state, command.settings, at)
         case commands.PlaybackStarted():
-            return answering.playback_started(state, command)
+            return answering.playback_started(state, command, at)
         case commands.Played():
             answer = state.answer
             if answer is None or command.generation != answer.generation or command.samples <= answer.played:

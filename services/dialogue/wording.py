@@ -48,8 +48,8 @@ _LANGUAGES: Mapping[str, _Words] = {
         leaning=_set("of to with for from at into as by is are was were am be been between about like"),
         openers=_set("who what where when why how which whose"),
         auxiliaries=_set(
-            "do does did am is are was were can could would will should shall may might have has had isn't aren't don't "
-            "doesn't didn't can't couldn't won't wouldn't"
+            "do does did am is are was were can could would will should shall may might have has had isn't aren't "
+            "don't doesn't didn't can't couldn't won't wouldn't"
         ),
         opening=_set("what's where's who's how's when's"),
         hanging=_set(

@@ -8,7 +8,7 @@ from services.contracts.errors import Code
 from services.contracts.settings import SettingsPatch
 from services.dialogue import actions as do
 from services.dialogue import barge_in, inputs
-from services.dialogue.barge_in import Verdict, backchannel, judge, onset_s
+from services.dialogue.barge_in import ADAPTING_S, ONSET_S, SETTLING_S, Verdict, backchannel, judge, onset_s
 from services.dialogue.conversation import hearing
 from services.dialogue.endpointing import Phase
 
@@ -181,6 +181,7 @@ class TestTakenUpAgain:
         talk.no_transcript(2)
         assert verdicts(talk) == [PAUSE, RESUME]
         assert [error.code for error in talk.events(events.Error)] == [Code.RECOGNITION_UNAVAILABLE]
+        talk.wait(SETTLING_S)
         talk.utter(0.3)
         assert talk.of(do.OpenUtterance)[-1] == do.OpenUtterance(3)
 
@@ -192,6 +193,7 @@ class TestTakenUpAgain:
         assert verdicts(talk) == [PAUSE, RESUME]
         assert talk.state.ear.phase is Phase.QUIET
         assert do.ForgetVoice() in talk.actions
+        talk.wait(SETTLING_S)
         talk.utter(0.3)
         assert talk.of(do.OpenUtterance)[-1] == do.OpenUtterance(3)
 
@@ -450,7 +452,7 @@ class TestFirstMoments:
         talk.say("and then")
         speak(talk)
         talk.clear()
-        talk.utter(barge_in.SETTLING_S)
+        talk.utter(SETTLING_S)
         talk.wait(0.3)
         assert verdicts(talk) == []
         talk.voice()
@@ -676,7 +678,7 @@ class TestWhilePaused:
 
 class TestTextAlone:
     def test_an_answer_without_voice_is_heard_when_it_is_shown(self):
-        """Talking over what is being read does not unsay it."""
+        """Talking over what is being read stops it and does not unsay it."""
         talk = Talk(duplex="full", speculation="off")
         talk.listen()
         talk.say(QUESTION)
@@ -684,12 +686,33 @@ class TestTextAlone:
         talk.speech_failed(0)
         talk.voice()
         talk.wait(0.3)
+        talk.partial(2, "and then")
         assert talk.history == [(QUESTION, SENTENCES[0] + " Fi", True)]
         assert [event.reason for event in talk.events(events.TextStreamStop)] == ["interrupted"]
         talk.quiet()
         talk.wait(0.6)
         talk.transcript(2, "and then")
         assert asked(talk) == [QUESTION, "and then"]
+
+    @pytest.mark.parametrize("duplex", ["half", "full"])
+    @pytest.mark.parametrize("said", ["", "mm-hm"])
+    def test_a_cough_does_not_end_what_is_being_read(self, duplex, said):
+        talk = Talk(duplex=duplex, speculation="off")
+        talk.listen()
+        talk.say(QUESTION)
+        talk.token(SENTENCES[0] + " Fi")
+        talk.speech_failed(0)
+        talk.voice()
+        talk.wait(0.15)
+        talk.quiet()
+        talk.wait(0.6)
+        talk.transcript(2, said)
+        talk.token("ve six seven eight.")
+        talk.written()
+        talk.speech_failed(1)
+        assert talk.history == [(QUESTION, " ".join(SENTENCES[:2]), False)]
+        assert asked(talk) == [QUESTION]
+        assert talk.events(events.SttFinished)[-1].ignored
 
     def test_typing_does_not_unsay_it_either(self):
         talk = Talk()
@@ -734,3 +757,36 @@ def test_when_speech_ended_is_not_taken_from_the_turn_before():
     answer = talk.state.answer
     assert answer is not None
     assert answer.ledger.client_end_ms == pytest.approx(talk.now * 1000)
+
+
+class TestEcho:
+    """An answer's first moments are counted from where the listener hears them, not from where they were sent."""
+
+    def test_from_the_first_sample_played(self):
+        talk = answering(heard=0)
+        talk.wait(0.9)
+        talk.client(commands.PlaybackStarted(generation=1, received_ms=1, started_ms=2))
+        talk.voice()
+        talk.wait(ADAPTING_S)
+        assert verdicts(talk) == []
+        talk.wait(ONSET_S)
+        assert verdicts(talk) == [PAUSE]
+
+    def test_from_where_it_goes_on(self):
+        talk = paused()
+        talk.quiet()
+        talk.wait(0.2)
+        talk.partial(2, "", whole=True)
+        assert verdicts(talk) == [PAUSE, RESUME]
+        talk.wait(0.5)
+        talk.voice()
+        talk.wait(onset_s(1) + 0.01)
+        assert verdicts(talk) == [PAUSE, RESUME, PAUSE]
+
+    def test_a_short_answer_teaches_the_canceller_nothing(self):
+        talk = answering(heard=0.2)
+        talk.client(commands.Interrupt())
+        assert not talk.state.echo_known
+        speaks = answering(heard=2.0)
+        speaks.client(commands.Interrupt())
+        assert speaks.state.echo_known
