@@ -11,7 +11,7 @@ from services.edge.bus import OUTGOING_BYTES, Bus, Unavailable
 
 
 class SlowClient:
-    """Takes a message only once `open` is set, as nats-py does while the server reads nothing."""
+    """Takes each message and returns only once `open` is set, as nats-py does while the server reads nothing."""
 
     is_connected = True
 
@@ -21,9 +21,9 @@ class SlowClient:
         self.taken: list[bytes] = []
 
     async def publish(self, subject: str, message: bytes) -> None:
+        self.taken.append(message)
         self.entered.set()
         await self.open.wait()
-        self.taken.append(message)
 
     async def subscribe(self, subject: str, **options: Any) -> None:
         self.taken.append(b"subscribed")
