@@ -8,7 +8,7 @@ import numpy as np
 from loadtest.models.timers import After
 from services.contracts.audio import DOWNLINK
 from services.synthesis.errors import AtCapacity
-from services.synthesis.speakers import Observer, Request
+from services.synthesis.speakers import Observer, Request, refusal
 
 SECONDS_PER_CHARACTER = 0.06
 CHUNK_SAMPLES = DOWNLINK.sample_rate // 10
@@ -38,13 +38,14 @@ class StandinVoice:
     def submit(self, request: Request) -> None:
         """Speak the request from later on, or answer it at once with why not."""
         with self._lock:
-            free = self._active < self._slots
-            if free:
+            why_not = refusal(self._slots, self._active, request.speculative)
+            if not why_not:
                 self._active += 1
                 self._observer.active(self._active)
-        if not free:
-            self._observer.rejected()
-            request.reply.fail(AtCapacity(f"all {self._slots} slots are taken"))
+        if why_not:
+            if not request.speculative:
+                self._observer.rejected()
+            request.reply.fail(AtCapacity(why_not))
             return
         samples = round(len(request.text) * SECONDS_PER_CHARACTER * DOWNLINK.sample_rate)
         self._speak_on(request, self.clock() + self._first_seconds, samples, first=True)

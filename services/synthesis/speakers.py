@@ -49,7 +49,20 @@ class Request:
     arrived: float
     """On the clock of `Speakers`."""
     speculative: bool = False
-    """It may never be wanted: it gets a slot only while over a quarter of them is free."""
+    """It may never be wanted; `refusal` has the rule for it."""
+
+
+def refusal(slots: int, taken: int, speculative: bool) -> str:
+    """Why a request gets no slot now, or "" when it gets one.
+
+    A speculative one gets one while over a quarter of the slots is free, so that a single slot that is free will do.
+    """
+    free = slots - taken
+    if free <= 0:
+        return f"all {slots} slots are taken"
+    if speculative and free * 4 <= slots:
+        return "the free slots are kept for sentences that somebody waits for"
+    return ""
 
 
 class Speakers:
@@ -69,16 +82,19 @@ class Speakers:
     def submit(self, request: Request) -> None:
         """Speak the request on a thread of its own, or answer it at once with why not."""
         with self._lock:
-            open_to_it = self._slots * 3 // 4 if request.speculative else self._slots
-            free = len(self._threads) < open_to_it and not self._closing
-            if free:
+            why_not = refusal(self._slots, len(self._threads), request.speculative)
+            if self._closing:
+                why_not = "the model is being unloaded"
+            if not why_not:
                 thread = threading.Thread(target=self._run, args=(request,), name="speaker", daemon=True)
                 self._threads.add(thread)
                 self._observer.active(len(self._threads))
                 thread.start()
-        if not free:
-            self._observer.rejected()
-            request.reply.fail(AtCapacity(f"all {self._slots} slots are taken"))
+        if why_not:
+            # Going without a prepared sentence is no trouble, and must not look like want of slots.
+            if not request.speculative:
+                self._observer.rejected()
+            request.reply.fail(AtCapacity(why_not))
 
     def close(self) -> None:
         """Stop all and wait for their threads."""

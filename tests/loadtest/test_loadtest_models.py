@@ -192,9 +192,9 @@ class Spoken:
         self.clock, self.observer = Clock(), Observer()
         self.model = StandinVoice(slots, 0.2, 0.3, self.clock.after, self.observer, self.clock)
 
-    def say(self, text: str) -> Reply:
+    def say(self, text: str, speculative: bool = False) -> Reply:
         reply = Reply(self.clock)
-        self.model.submit(speakers.Request(text, Voice(), reply, self.clock.now))
+        self.model.submit(speakers.Request(text, Voice(), reply, self.clock.now, speculative))
         return reply
 
 
@@ -226,6 +226,16 @@ def test_beyond_its_slots_the_voice_refuses():
     there.say("one")
     [error] = there.say("two").ends
     assert error.failure == speech.AT_CAPACITY
+
+
+def test_the_voice_keeps_slots_for_sentences_that_somebody_waits_for():
+    there = Spoken(slots=4)
+    assert [there.say("x", speculative=True).ends for _ in range(3)] == [[], [], []]
+    [error] = there.say("x", speculative=True).ends
+    assert error.failure == speech.AT_CAPACITY
+    assert "somebody waits for" in str(error)
+    assert there.say("x").ends == []
+    assert there.observer.refused == 0
 
 
 def test_timers_do_their_work_in_order_and_survive_one_that_fails(capfd: pytest.CaptureFixture[str]):

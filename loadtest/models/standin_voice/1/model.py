@@ -15,6 +15,7 @@ from loadtest.models.synthesis import StandinVoice
 from loadtest.models.timers import Timers
 from model_repository import decoupled
 from services.contracts.characters import Voice
+from services.contracts.speech import SPECULATIVE_PARAMETER
 from services.synthesis.speakers import Request
 
 MAX_TEXT_CHARS = 2000
@@ -63,7 +64,8 @@ class TritonPythonModel:
                 if not text.strip() or len(text) > MAX_TEXT_CHARS:
                     raise decoupled.InvalidRequest(f"TEXT has 1 to {MAX_TEXT_CHARS} characters; got {len(text)}")
                 voice = decoupled.structure(request, "VOICE", Voice, MAX_VOICE_BYTES)
-                self._voice.submit(Request(text, voice, _Reply(responder), arrived))
+                speculative = decoupled.parameter(request, SPECULATIVE_PARAMETER) is True
+                self._voice.submit(Request(text, voice, _Reply(responder), arrived, speculative))
             except Exception as error:
                 responder.fail(error)
 
