@@ -24,7 +24,7 @@ from loadtest.models.synthesis import SECONDS_PER_CHARACTER
 from loadtest.peers.pipecat.wire import PipecatWire
 from loadtest.sentences import Script
 from loadtest.talking import Barge, Phase, Talker
-from loadtest.websocket import Connection, Refused, connect
+from loadtest.websocket import Connection, connect
 from loadtest.wires import Message, ParleyWire, Wire
 from services.contracts.audio import UPLINK
 from services.contracts.settings import SettingsPatch
@@ -36,6 +36,7 @@ CONNECTS_PER_SECOND = 20.0
 CYCLE_S = 8.0
 """About what one turn takes: the talkers' first words are spread over it."""
 PROBE_EVERY_S = 1.0
+PROBE_WITHIN_S = 10.0
 WARM_WITHIN_S = 30.0
 LEFT_WITHIN_S = 1.0
 """The server knows then that somebody has left, and gives the place to whoever comes."""
@@ -49,6 +50,35 @@ def say(**what: object) -> None:
 def process_seconds() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
+
+
+async def probe(port: int, wire: Wire, within: float = PROBE_WITHIN_S) -> dict[str, object]:
+    """What a session is told that nobody has room for: an error's code, "" if it is taken, or what went wrong; and
+    after how many seconds."""
+    begun, answer = time.perf_counter(), asyncio.get_running_loop().create_future()
+    connection: Connection | None = None
+
+    def answered(code: str) -> None:
+        if not answer.done():
+            answer.set_result(code)
+
+    def hear(message: Message) -> None:
+        for heard in wire.hear(message):
+            if isinstance(heard, wires.Ready | wires.Trouble):
+                answered(heard.code if isinstance(heard, wires.Trouble) else "")
+
+    try:
+        async with asyncio.timeout(within):
+            connection = await connect(HOST, port, wire.path, hear, answered)
+            for message in wire.opening():
+                connection.send(message.encode() if isinstance(message, str) else message, isinstance(message, bytes))
+            code = await answer
+    except OSError as error:  # Refused and TimeoutError are among them
+        code = f"{type(error).__name__} {str(error)[:60]}".strip()
+    finally:
+        if connection is not None:
+            connection.close()
+    return {"code": code, "seconds": time.perf_counter() - begun}
 
 
 class Load:
@@ -168,29 +198,7 @@ class Load:
             while "ramped" not in self._told:  # noqa: ASYNC110 - set by the ticking of the same thread
                 await asyncio.sleep(0.05)
             await asyncio.sleep(PROBE_EVERY_S)
-            begun, answer = time.perf_counter(), asyncio.get_running_loop().create_future()
-            wire = self._wire()
-
-            def hear(message: Message, wire: Wire = wire, answer: asyncio.Future[str] = answer) -> None:
-                for heard in wire.hear(message):
-                    if isinstance(heard, wires.Ready | wires.Trouble) and not answer.done():
-                        answer.set_result(heard.code if isinstance(heard, wires.Trouble) else "")
-
-            def ended(why: str, answer: asyncio.Future[str] = answer) -> None:
-                if not answer.done():
-                    answer.set_result(why)
-
-            try:
-                connection = await connect(HOST, self._options.port, wire.path, hear, ended)
-                for message in wire.opening():
-                    connection.send(
-                        message.encode() if isinstance(message, str) else message, isinstance(message, bytes)
-                    )
-                code = await asyncio.wait_for(answer, 10)
-                connection.close()
-            except (Refused, TimeoutError) as error:
-                code = f"{type(error).__name__} {str(error)[:60]}"
-            self._probes.append({"code": code, "seconds": time.perf_counter() - begun})
+            self._probes.append(await probe(self._options.port, self._wire()))
 
     async def run(self) -> None:
         options = self._options

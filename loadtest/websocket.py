@@ -139,6 +139,12 @@ async def connect(
         f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
     loop = asyncio.get_running_loop()
-    _, connection = await loop.create_connection(lambda: Connection(request.encode(), receive, ended), host, port)
-    await connection.opened
+    transport, connection = await loop.create_connection(
+        lambda: Connection(request.encode(), receive, ended), host, port
+    )
+    try:
+        await connection.opened
+    except BaseException:
+        transport.abort()
+        raise
     return connection
