@@ -46,8 +46,8 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
     duplex: Duplex = "half"
     """full: the user is heard while an answer sounds, and interrupts it by talking; the client must cancel its echo."""
     speculation: Speculation = "auto"
-    """Prepare the answer in the pause, before the turn is known to be over. auto: only the transcript, where answers
-    cost money. off: not even that."""
+    """Prepare the answer in the pause, before the turn is known to be over. auto: not where answers cost money; on:
+    even there, if the operator allows it; off: never. (The transcript is prepared for `adaptive_silence`, too.)"""
     speed: Speed = 1.0
     seed: Seed | None = None
 

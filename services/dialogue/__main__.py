@@ -17,7 +17,7 @@ from services.dialogue.characters import CastError, load_cast
 from services.dialogue.checkpoint import CheckpointStore
 from services.dialogue.clock import steady_clock
 from services.dialogue.config import WorkerConfiguration
-from services.dialogue.language import AnswerSource, EchoSource, FallbackSource, Replaced, TemplateSource
+from services.dialogue.language import AnswerSource, EchoSource, FallbackSource, TemplateSource
 from services.dialogue.language_openai import OpenAISource
 from services.dialogue.session import Tools
 from services.dialogue.vad import DetectionTicks, VoiceDetector
@@ -31,17 +31,17 @@ log = structlog.get_logger("dialogue")
 
 def answer_sources(
     config: WorkerConfiguration, model: OpenAISource | None
-) -> Callable[[SessionSettings, Character, Callable[[Replaced], None]], AnswerSource]:
+) -> Callable[[SessionSettings, Character], AnswerSource]:
     """Who answers a session with these settings."""
 
-    def choose(settings: SessionSettings, character: Character, notify: Callable[[Replaced], None]) -> AnswerSource:
+    def choose(settings: SessionSettings, character: Character) -> AnswerSource:
         template = TemplateSource(character.name, seed=settings.seed or 0, detail=config.llm_detail)
         if settings.response_mode == "echo":
             return EchoSource()
         if settings.response_mode == "template" or model is None:
             return template
         if config.llm_fallback == "template":
-            return FallbackSource(model, template, notify)
+            return FallbackSource(model, template)
         return model
 
     return choose
@@ -81,6 +81,7 @@ async def run(config: WorkerConfiguration) -> None:
             characters={one.id: one for one in cast},
             can_ask=model is not None,
             costly=model is not None and model.costly,
+            speculation=config.speculation,
             checkpoints=await CheckpointStore.open(client, config.remember_seconds),
         )
         worker = Worker(

@@ -10,6 +10,7 @@ from enum import Enum, auto
 
 from services.contracts.audio import DOWNLINK
 from services.contracts.characters import Character
+from services.contracts.events import Error
 from services.contracts.moments import Part
 from services.dialogue.ledger import Ledger
 from services.dialogue.sentences import Cutter, Piece, feed, finish
@@ -63,6 +64,8 @@ class Answer:
     text: str = ""
     """All that was written so far."""
     cutter: Cutter = field(default_factory=Cutter)
+    notice: Error | None = None
+    """Who else writes it, to be said once the listener may know of the answer."""
     writing: bool = True
     broken: bool = False
     """Its writing failed: what there is of it is not the whole."""

@@ -27,6 +27,7 @@ OfAnswer = (
     inputs.Token
     | inputs.AnswerWritten
     | inputs.AnswerFailed
+    | inputs.AnswerReplaced
     | inputs.SpeechChunk
     | inputs.SpeechDone
     | inputs.SpeechFailed
@@ -59,6 +60,10 @@ def take(state: Conversation, answer: Answer, event: OfAnswer) -> Step:
             if answer.text:
                 actions.append(do.Send(out.TextStreamStop(generation=answer.generation, reason="failed")))
             actions += _skips(answer, grown)
+        case inputs.AnswerReplaced():
+            notice = out.error(event.code, event.message)
+            grown = replace(answer, notice=notice)
+            actions.append(do.Send(notice))
         case inputs.SpeechChunk():
             first = event.slot == answers.head(answer)
             times = answer.ledger.stamp(Moment.FIRST_CHUNK, event.at) if first else answer.ledger
@@ -163,7 +168,7 @@ def _begin(state: Conversation, at: float) -> Step:
     turn = tuple(one for one in state.turn if one not in apart)
     state, kept = _keep(state, _user_text(apart), at)
     user = _user_text(turn)
-    state = replace(state, turn=())
+    state = replace(state, turn=(), guesses=0)
     if not user:
         return state, kept
     times = state.ledger
@@ -212,7 +217,7 @@ def prepare(state: Conversation, text: str, at: float) -> Step:
     if not user:
         return state, []
     answer = replace(_new_answer(state, user, at, Ledger(spoken=True)), prepared=True)
-    state = replace(state, answer=answer, generation=answer.generation, voice_failed=False)
+    state = replace(state, answer=answer, generation=answer.generation, voice_failed=False, guesses=state.guesses + 1)
     return state, [do.Ask(answer.generation, user, answer.character, prepared=True)]
 
 
@@ -233,10 +238,12 @@ def _confirm(state: Conversation, answer: Answer, at: float) -> Step:
         actions.append(do.Send(out.TextChunk(generation=answer.generation, text=answer.text)))
         if not answer.writing:
             actions.append(do.Send(out.TextStreamStop(generation=answer.generation, reason="complete")))
+    if answer.notice:
+        actions.append(do.Send(answer.notice))
     if state.voice_failed:
         actions.append(do.Send(out.error(Code.SYNTHESIS_UNAVAILABLE)))
     kept = replace(answer, user=user, prepared=False, refused=False, at=at, ledger=times, prepared_ms=won * 1000)
-    return replace(state, answer=kept, number=kept.number, turn=()), [*actions, do.Checkpoint()]
+    return replace(state, answer=kept, number=kept.number, turn=(), guesses=0), [*actions, do.Checkpoint()]
 
 
 def interrupt(state: Conversation, at: float) -> Step:

@@ -37,6 +37,11 @@ class WorkerConfiguration(Configuration):
     llm_fallback: Literal["none", "template"] = Field(
         "none", description="none or template: what answers when the language model fails before its first word"
     )
+    speculation: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="auto: answers are prepared in pauses where that is free; on: sessions may ask for it even where "
+        "answers are paid by the token; off: for nobody",
+    )
     llm_detail: str = Field("", description="a sentence for the page about where answers come from")
     llm_first_token_seconds: float = Field(5.0, gt=0, le=120, description="seconds to the first token, up to 120")
     llm_total_seconds: float = Field(30.0, gt=0, le=600, description="seconds for a whole answer, up to 600")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from services.contracts import events as out
 from services.contracts.audio import DOWNLINK
 from services.contracts.commands import MAX_TEXT_CHARS
-from services.contracts.settings import SessionSettings
+from services.contracts.settings import SessionSettings, Speculation
 from services.dialogue import barge_in, endpointing
 from services.dialogue.actions import Action
 from services.dialogue.answer import Answer, Pacing, waits_for_listener
@@ -16,6 +16,8 @@ from services.dialogue.memory import Memory
 
 MAX_TURN_CHARS = 2 * MAX_TEXT_CHARS
 """What a user may say, all in all, before an answer sounds."""
+MAX_GUESSES = 8
+"""Answers prepared for one turn: who speaks with so many pauses is not about to be done."""
 STALL_SECONDS = 20.0
 """A client that has audio and acknowledges none of it for so long is not listening."""
 
@@ -45,6 +47,10 @@ class Conversation:
     """A language model is configured."""
     costly: bool = False
     """Its answers cost money."""
+    speculation: Speculation = "auto"
+    """What the operator allows: as the setting of the session; `on` is needed from both where answers cost money."""
+    guesses: int = 0
+    """Answers prepared for the turn that is being said."""
     pacing: Pacing = Pacing()
     listening: bool = False
     ear: Endpointing = endpointing.QUIET
@@ -126,10 +132,10 @@ def prepares(state: Conversation) -> bool:
 
 def speculates(state: Conversation) -> bool:
     """Answers are prepared in the user's pauses, at the price of those for nothing."""
-    settings = state.settings
-    if settings.speculation == "auto":
-        return not (settings.response_mode == "llm" and state.costly)
-    return settings.speculation == "on"
+    wishes = (state.settings.speculation, state.speculation)
+    if "off" in wishes or state.guesses >= MAX_GUESSES:
+        return False
+    return wishes == ("on", "on") or not (state.settings.response_mode == "llm" and state.costly)
 
 
 def open_text(state: Conversation) -> str:

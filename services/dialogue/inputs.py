@@ -101,6 +101,15 @@ class AnswerFailed(Input):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AnswerReplaced(Input):
+    """Another source than the chosen one writes this answer, for the chosen one failed before its first word."""
+
+    generation: int
+    code: Code
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class SpeechChunk(Input):
     generation: int
     slot: int
@@ -161,6 +170,7 @@ Event = (
     | Token
     | AnswerWritten
     | AnswerFailed
+    | AnswerReplaced
     | SpeechChunk
     | SpeechDone
     | SpeechFailed

@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from services.contracts import events
@@ -29,6 +29,8 @@ class AnswerRequest:
     seed: int | None = None
     turn: int | None = None
     """The turn's number. One that is asked for again was not answered the time before."""
+    on_replaced: "Callable[[Replaced], None]" = field(default=lambda _: None, compare=False, repr=False)
+    """Called when another source than the chosen one answers this time."""
 
 
 class AnswerSource(Protocol):
@@ -100,10 +102,9 @@ class Replaced:
 class FallbackSource:
     """Two sources as one: the second answers when the first has failed before its first word."""
 
-    def __init__(self, first: AnswerSource, second: AnswerSource, notify: Callable[[Replaced], None]) -> None:
+    def __init__(self, first: AnswerSource, second: AnswerSource) -> None:
         self._first = first
         self._second = second
-        self._notify = notify
 
     @property
     def about(self) -> events.AnswerSource:
@@ -120,7 +121,7 @@ class FallbackSource:
         except LanguageError as failure:
             if started:
                 raise
-            self._notify(Replaced(failure, self._second.about))
+            request.on_replaced(Replaced(failure, self._second.about))
         # A model chosen by name is one of the first source's.
         async with aclosing(self._second.answer(replace(request, model=""))) as parts:
             async for part in parts:

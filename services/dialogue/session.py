@@ -10,18 +10,18 @@ import structlog
 
 from services.contracts import commands, events
 from services.contracts.assignment import ABSENT_AFTER_SECONDS, Attach, Control, next_epoch
-from services.contracts.characters import FASTEST, SLOWEST, Character, Voice
+from services.contracts.characters import Character
 from services.contracts.errors import Code
 from services.contracts.frame import HEADER_BYTES, Flags, FrameError, Header, Kind, unpack
-from services.contracts.settings import SessionSettings
+from services.contracts.settings import SessionSettings, Speculation
 from services.dialogue import actions as do
-from services.dialogue import inputs
+from services.dialogue import asking, inputs
 from services.dialogue.cast import Cast
 from services.dialogue.checkpoint import Checkpoint, CheckpointStore
 from services.dialogue.clock import Clock
 from services.dialogue.conversation import Conversation, hearing, mood, mood_event, open_text
 from services.dialogue.counting import count
-from services.dialogue.language import AnswerRequest, AnswerSource, Replaced, build_messages
+from services.dialogue.language import AnswerSource
 from services.dialogue.listening import FrameRefused, Listener
 from services.dialogue.machine import step
 from services.dialogue.memory import Memory
@@ -47,12 +47,14 @@ class Tools:
     ticks: DetectionTicks
     recogniser: Recogniser
     synthesiser: Synthesiser
-    source: Callable[[SessionSettings, Character, Callable[[Replaced], None]], AnswerSource]
-    """A session's own source of answers, for its settings and who answers. Calls back when another one stands in."""
+    source: Callable[[SessionSettings, Character], AnswerSource]
+    """A session's own source of answers, for its settings and who answers."""
     characters: dict[str, Character]
     can_ask: bool
     costly: bool
     """The language model's answers cost money."""
+    speculation: Speculation
+    """What sessions may ask for."""
     checkpoints: CheckpointStore
 
 
@@ -85,6 +87,7 @@ class Session:
             memory=Memory(tuple(restored.turns)) if restored else Memory(),
             can_ask=tools.can_ask,
             costly=tools.costly,
+            speculation=tools.speculation,
             prefix=f"{sid[:8]}-{self._outbox.epoch}-",
             generation=restored.generation if restored else 0,
             number=restored.number if restored else 0,
@@ -161,11 +164,11 @@ class Session:
             case do.DropUtterances():
                 self._listener.drop()
             case do.Ask(generation, user, character, prepared):
-                self._speaker.ask(generation, self._source, self._request(user, character), prepared)
+                self._speaker.ask(generation, self._source, asking.request(self._state, user, character), prepared)
             case do.Confirm(generation):
                 self._speaker.confirm(generation)
             case do.Synthesise(generation, slot, text, character, prepared):
-                self._speaker.synthesise(generation, slot, text, self._voice(character), prepared)
+                self._speaker.synthesise(generation, slot, text, asking.voice(self._state, character), prepared)
             case do.SkipSlot(generation, slot):
                 self._playout.end(generation, slot)
             case do.CloseAudio(generation, slots):
@@ -223,33 +226,10 @@ class Session:
     def _woken(self) -> None:
         self.receive(inputs.Woken(at=self._clock()))
 
-    def _request(self, user: str, character: Character) -> AnswerRequest:
-        settings = self._state.settings
-        return AnswerRequest(
-            messages=build_messages(character, self._state.memory.turns, user, settings.context_turns),
-            turn=self._state.answer.number if self._state.answer else None,
-            model=settings.model,
-            temperature=settings.temperature,
-            max_tokens=settings.answer_tokens,
-            seed=settings.seed,
-        )
-
-    def _voice(self, character: Character) -> Voice:
-        """The character's own voice with what the user set: pace relative to its own, a seed in place of its own."""
-        settings, voice = self._state.settings, character.voice
-        speed = min(max(voice.speed * settings.speed, SLOWEST), FASTEST)
-        seed = voice.seed if settings.seed is None else settings.seed
-        return msgspec.structs.replace(voice, speed=speed, seed=seed)
-
     def _choose_source(self) -> AnswerSource:
         settings = self._state.settings
         self._source_for = _source_key(settings)
-        return self._tools.source(settings, self._tools.characters[settings.character], self._replaced)
-
-    def _replaced(self, replaced: Replaced) -> None:
-        """Another source answered this time: said, not silent."""
-        message = f"{replaced.failure} This answer is from {replaced.by.model or replaced.by.mode}."
-        self._send(events.error(replaced.failure.code, message))
+        return self._tools.source(settings, self._tools.characters[settings.character])
 
     def _hear_settings(self) -> None:
         self._listener.sensitivity = SENSITIVITIES[self._state.settings.pause_sensitivity]

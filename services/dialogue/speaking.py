@@ -6,7 +6,7 @@ Everything it starts belongs to a generation; `stop` ends it all.
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -15,6 +15,7 @@ from services.contracts.errors import MEANINGS, Code
 from services.dialogue.clock import Clock
 from services.dialogue.inputs import (
     AnswerFailed,
+    AnswerReplaced,
     AnswerWritten,
     Event,
     SpeechChunk,
@@ -23,7 +24,7 @@ from services.dialogue.inputs import (
     SpeechRefused,
     Token,
 )
-from services.dialogue.language import AnswerRequest, AnswerSource, LanguageError
+from services.dialogue.language import AnswerRequest, AnswerSource, LanguageError, Replaced
 from services.dialogue.playout import Playout
 from services.speech.errors import SpeechError
 from services.speech.synthesiser import Synthesiser
@@ -42,8 +43,12 @@ class Speaker:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def ask(self, generation: int, source: AnswerSource, request: AnswerRequest, prepared: bool) -> None:
+        def replaced(by: Replaced) -> None:
+            message = f"{by.failure} This answer is from {by.by.model or by.by.mode}."
+            self.deliver(AnswerReplaced(at=self.clock(), generation=generation, code=by.failure.code, message=message))
+
         self.playout.begin(generation, hold=prepared)
-        self._start(self._write(generation, source, request))
+        self._start(self._write(generation, source, replace(request, on_replaced=replaced)))
 
     def confirm(self, generation: int) -> None:
         """The prepared answer is the answer: its audio may leave."""

@@ -10,12 +10,14 @@ from msgspec import inspect
 
 from services.contracts import audio, characters, commands, events, frame, moments, settings
 from services.contracts.errors import MEANINGS, Code
+from services.dialogue.config import WorkerConfiguration
 from services.edge import __main__ as edge_main
 from services.edge import connection, downlink, http, limits, link
 from services.edge.app import PATH
 from services.edge.config import EdgeConfiguration
 
 DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "protocol.md").read_text()
+CONFIGURATIONS = (EdgeConfiguration, WorkerConfiguration)
 Rows = list[list[str]]
 
 
@@ -213,7 +215,7 @@ def test_names_in_the_text_exist():
     known = {*COMMANDS, *EVENTS, *map(str, Code), *STRUCTURES, *EARLIER, "type", "sequence"}
     for kind in (*COMMANDS.values(), *EVENTS.values(), *STRUCTURES.values(), settings.SessionSettings):
         known |= set(fields(kind))
-    known |= {f"PARLEY_{field.upper()}" for field in EdgeConfiguration.model_fields}
+    known |= {f"PARLEY_{field.upper()}" for one in CONFIGURATIONS for field in one.model_fields}
     for kind in (*EVENTS.values(), *STRUCTURES.values(), settings.SessionSettings):
         known |= {value for words, _ in fields(kind).values() for value in words.split("`")[1::2]}
     known |= {"Origin", "ws", "wss", "true", "false", "null"}

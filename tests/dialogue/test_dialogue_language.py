@@ -154,12 +154,12 @@ async def written(source: AnswerSource, request: AnswerRequest = REQUEST) -> lis
     return [part async for part in source.answer(request)]
 
 
-async def broken(source: AnswerSource) -> tuple[list[str], LanguageError]:
+async def broken(source: AnswerSource, request: AnswerRequest = REQUEST) -> tuple[list[str], LanguageError]:
     """What was written before the failure, and the failure."""
     parts: list[str] = []
 
     async def listen() -> None:
-        async for part in source.answer(REQUEST):
+        async for part in source.answer(request):
             parts.append(part)
 
     with pytest.raises(LanguageError) as caught:
@@ -624,8 +624,9 @@ async def test_the_fallback_answers_and_says_so() -> None:
     notices: list[Replaced] = []
     second = TemplateSource("Aria")
     async with serving(lambda exchange: exchange.refuse(401)) as server, asking(server.url) as first:
-        source = FallbackSource(first, second, notices.append)
-        assert "".join(await written(source))
+        source = FallbackSource(first, second)
+        request = AnswerRequest(REQUEST.messages, on_replaced=notices.append)
+        assert "".join(await written(source, request))
     assert [(type(notice.failure), notice.by) for notice in notices] == [(LanguageFailed, second.about)]
     assert source.about.mode == "llm"
 
@@ -633,7 +634,7 @@ async def test_the_fallback_answers_and_says_so() -> None:
 async def test_the_fallback_is_asked_for_its_own_model() -> None:
     async with serving(lambda exchange: exchange.refuse(404)) as ill, serving(fine) as well:
         async with asking(ill.url) as first, asking(well.url, model="spare") as second:
-            source = FallbackSource(first, second, lambda _: None)
+            source = FallbackSource(first, second)
             assert await written(source, AnswerRequest(REQUEST.messages, model="chosen")) == ["Fine", " now", "."]
     assert ill.bodies[0]["model"] == "chosen"
     assert well.bodies[0]["model"] == "spare"
@@ -642,8 +643,8 @@ async def test_the_fallback_is_asked_for_its_own_model() -> None:
 async def test_the_fallback_does_not_take_over_a_begun_answer() -> None:
     notices: list[Replaced] = []
     async with serving(lambda exchange: after_a_token(exchange, drops)) as server, asking(server.url) as first:
-        source = FallbackSource(first, EchoSource(), notices.append)
-        parts, _ = await broken(source)
+        request = AnswerRequest(REQUEST.messages, on_replaced=notices.append)
+        parts, _ = await broken(FallbackSource(first, EchoSource()), request)
     assert parts == ["Once"]
     assert notices == []
 
@@ -658,7 +659,7 @@ async def test_closing_through_the_fallback_ends_the_request() -> None:
         gone.set()
 
     async with serving(script) as server, asking(server.url) as first:
-        async with aclosing(FallbackSource(first, EchoSource(), lambda _: None).answer(REQUEST)) as parts:
+        async with aclosing(FallbackSource(first, EchoSource()).answer(REQUEST)) as parts:
             assert await anext(parts) == "Once"
         await asyncio.wait_for(gone.wait(), 5)
 

@@ -14,7 +14,7 @@ from services.contracts.errors import Code
 from services.contracts.settings import SettingsPatch
 from services.dialogue import actions as do
 from services.dialogue import inputs
-from services.dialogue.conversation import open_text, speculates
+from services.dialogue.conversation import MAX_GUESSES, open_text, speculates
 from services.dialogue.language import AnswerRequest, Message, TemplateSource
 from services.dialogue.language_openai import is_local
 from services.dialogue.playout import Playout
@@ -72,7 +72,7 @@ class TestWhen:
     @pytest.mark.parametrize(
         ("speculation", "mode", "costly", "expected"),
         [
-            ("on", "llm", True, True), ("on", "template", False, True), ("off", "llm", False, False),
+            ("on", "llm", True, False), ("on", "template", False, True), ("off", "llm", False, False),
             ("off", "echo", False, False), ("auto", "llm", True, False), ("auto", "llm", False, True),
             ("auto", "template", True, True), ("auto", "echo", True, True),
         ],
@@ -696,3 +696,99 @@ def test_the_transcript_is_prepared_where_somebody_has_a_use_for_it(speculation,
     assert talk.of(do.CloseUtterance) == [do.CloseUtterance(1)]
     talk.transcript(1, "hello")
     assert [ask.user for ask in talk.of(do.Ask)] == ["hello"]
+
+
+class TestWhoPays:
+    @pytest.mark.parametrize(
+        ("session", "operator", "costly", "prepared"),
+        [
+            ("auto", "auto", False, True),
+            ("auto", "auto", True, False),
+            ("on", "auto", True, False),
+            ("auto", "on", True, False),
+            ("on", "on", True, True),
+            ("on", "auto", False, True),
+            ("off", "on", False, False),
+            ("on", "off", False, False),
+            ("auto", "off", False, False),
+        ],
+    )
+    def test_it_takes_both_to_spend_money_on_answers_that_may_not_be_wanted(self, session, operator, costly, prepared):
+        talk = Talk(speculation=session)
+        settings = SettingsPatch(response_mode="llm")
+        talk.with_settings(can_ask=True, costly=costly, speculation=operator)
+        talk.client(commands.Settings(settings=settings))
+        talk.listen()
+        talk.voice()
+        talk.wait(1)
+        talk.quiet()
+        talk.wait(0.2)
+        talk.partial(1, "hello there", whole=True)
+        assert [ask.prepared for ask in talk.of(do.Ask)] == ([True] if prepared else [])
+
+    def test_a_turn_of_many_pauses_is_guessed_at_so_often_and_no_more(self):
+        talk = Talk()
+        talk.listen()
+        talk.voice()
+        for pause in range(20):
+            talk.wait(1)
+            talk.quiet()
+            talk.wait(0.2)
+            talk.partial(1, "hello " * (pause + 1), whole=True)
+            talk.voice()
+        assert len(talk.of(do.Ask)) == MAX_GUESSES
+        talk.wait(1)
+        talk.quiet()
+        talk.wait(1)
+        talk.transcript(1, "hello at last")
+        assert [ask.user for ask in talk.of(do.Ask)][-1] == "hello at last"
+        assert talk.state.guesses == 0
+
+
+class TestTheFallback:
+    """Another source writes the answer: the user is told with the answer, and not in the middle of their sentence."""
+
+    def prepared(self):
+        talk = Talk()
+        talk.listen()
+        talk.voice()
+        talk.wait(1)
+        talk.quiet()
+        talk.wait(0.2)
+        talk.partial(1, "hello there", whole=True)
+        talk.give(
+            inputs.AnswerReplaced(
+                at=talk.now, generation=talk.state.generation, code=Code.LANGUAGE_FAILED, message="down"
+            )
+        )
+        assert talk.events(events.Error) == []
+        return talk
+
+    def test_told_with_the_answer(self):
+        talk = self.prepared()
+        talk.wait(0.5)
+        talk.transcript(1, "hello there")
+        assert [error.message for error in talk.events(events.Error)] == ["down"]
+
+    def test_not_told_of_an_answer_that_never_was(self):
+        talk = self.prepared()
+        talk.voice()
+        assert talk.events(events.Error) == []
+
+    def test_told_at_once_where_the_answer_is_wanted(self):
+        talk = Talk()
+        talk.type_in("hello")
+        talk.give(inputs.AnswerReplaced(at=talk.now, generation=1, code=Code.LANGUAGE_FAILED, message="down"))
+        assert [error.message for error in talk.events(events.Error)] == ["down"]
+
+
+def test_a_reset_counts_what_was_prepared_for_nothing():
+    talk = Talk()
+    talk.listen()
+    talk.voice()
+    talk.wait(1)
+    talk.quiet()
+    talk.wait(0.2)
+    talk.partial(1, "hello there", whole=True)
+    talk.client(commands.Reset())
+    assert len(talk.of(do.Speculated)) == 1

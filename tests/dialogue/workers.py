@@ -54,10 +54,11 @@ async def running_worker(url: str, *, slots=4, grace_s=30.0, idle_s=900.0) -> As
         ticks=DetectionTicks(cast(Any, Deaf())),
         recogniser=cast(Any, None),
         synthesiser=cast(Any, Voice()),
-        source=lambda settings, character, notify: EchoSource(),
+        source=lambda settings, character: EchoSource(),
         characters={"aria": Character(id="aria", name="Aria", persona="p")},
         can_ask=False,
         costly=False,
+        speculation="auto",
         checkpoints=checkpoints,
     )
     settings = SessionSettings(response_mode="echo")
