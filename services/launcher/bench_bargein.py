@@ -11,6 +11,7 @@ from services.launcher.bench_client import ClientFailed
 from services.launcher.bench_density import Conditions, conditions_said, measure
 from services.launcher.bench_figures import percentile
 from services.launcher.bench_stack import StackFailed
+from services.launcher.http import NoAnswerError
 from services.launcher.ports import NoPortError
 from services.launcher.triton import TritonMissing
 
@@ -90,6 +91,6 @@ async def _bargein(conditions: Conditions, by: By) -> int:
 def bench_bargein(conditions: Conditions, by: By) -> int:
     try:
         return asyncio.run(_bargein(conditions, by))
-    except (StackFailed, ClientFailed, TritonMissing, NoPortError, OSError) as failure:
+    except (StackFailed, ClientFailed, TritonMissing, NoPortError, NoAnswerError, OSError) as failure:
         print(f"parley: {failure}", file=sys.stderr)
         return 1

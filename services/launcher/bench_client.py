@@ -5,11 +5,12 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from services.launcher import bench_processes
+from services.launcher.bench_prepared import Prepared
 from services.launcher.bench_processes import Usage
 from services.launcher.bench_stack import ROOT
 
@@ -39,6 +40,8 @@ class Run:
     before: Sample
     after: Sample
     """The ends of the time in which all talkers talked; of the whole run where there was no such time."""
+    prepared: Prepared | None = None
+    """What the server prepared in pauses from begin to end; None where it does not say."""
 
     @property
     def wall_s(self) -> float:
@@ -69,9 +72,13 @@ async def run(
     sample: Callable[[], Sample],
     cores: Sequence[int],
     environment: Mapping[str, str],
+    count: Callable[[], Awaitable[Prepared]] | None = None,
     python: str = sys.executable,
 ) -> Run:
-    """Run the client to its end, on these cores. Raises ClientFailed."""
+    """Run the client to its end, on these cores. `count`: how to ask the server what it has prepared so far.
+
+    Raises ClientFailed.
+    """
     process = await asyncio.create_subprocess_exec(
         *(python, "-m", "loadtest.client", *arguments),
         cwd=ROOT,
@@ -87,12 +94,15 @@ async def run(
     complaints = asyncio.create_task(process.stderr.read())
     samples: dict[str, Sample] = {}
     report: Mapping[str, Any] | None = None
+    before: Prepared | None = None
     try:
         async with asyncio.timeout(LONGEST_S):
             async for line in process.stdout:
                 said = json.loads(line)
                 if "at" in said:
                     samples[said["at"]] = sample()
+                    if said["at"] == "begin" and count is not None:
+                        before = await count()
                 report = said.get("report", report)
             await process.wait()
     except TimeoutError:
@@ -104,4 +114,5 @@ async def run(
         said_last = (await complaints).decode(errors="replace")
     if report is None:
         raise ClientFailed(f"the client ended with status {process.returncode}:\n{said_last[-2000:]}")
-    return Run(report, *window(samples))
+    prepared = (await count()).since(before) if count is not None and before is not None else None
+    return Run(report, *window(samples), prepared)

@@ -8,11 +8,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from services.launcher import bench_client, bench_processes, bench_stack
+from services.launcher import bench_client, bench_prepared, bench_processes, bench_stack
 from services.launcher.bench_client import ClientFailed, Run
 from services.launcher.bench_figures import Figures, figures, largest_within, parts_said
 from services.launcher.bench_processes import Usage
 from services.launcher.bench_stack import OURS, StackFailed
+from services.launcher.http import NoAnswerError
 from services.launcher.ports import NoPortError
 from services.launcher.triton import TritonMissing
 
@@ -78,7 +79,9 @@ async def measure(conditions: Conditions, sessions: int, slots: int, past: int =
             bench_processes.pin(pids, shared.server if part in OURS else shared.others)
         sample = bench_client.sampler(stack.processes, shared.server[0])
         arguments = conditions.arguments(sessions, stack.port, past=past, barge=barge)
-        return await bench_client.run(arguments, sample, shared.others, {})
+        return await bench_client.run(
+            arguments, sample, shared.others, {}, lambda: bench_prepared.read(stack.worker_metrics)
+        )
 
 
 def ours(run: Run) -> Usage:
@@ -141,6 +144,10 @@ async def _density(conditions: Conditions) -> int:
         print(row(run, runs[0] if runs else None), flush=True)
         runs.append(run)
     print(f"\n{LEGEND}\n")
+    if {**ADDING_UP, **conditions.settings}["speculation"] != "off":
+        for run in runs:
+            if run.prepared is not None:
+                print(f"with {len(run.report['sessions'])} sessions {bench_prepared.said(run.prepared)}")
     found = [figures(run.report) for run in runs]
     for each in found:
         for failure in sorted(set(each.failures))[:5]:
@@ -168,6 +175,6 @@ async def _past(conditions: Conditions, sessions: int, before: Figures) -> None:
 def bench_density(conditions: Conditions) -> int:
     try:
         return asyncio.run(_density(conditions))
-    except (StackFailed, ClientFailed, TritonMissing, NoPortError, OSError) as failure:
+    except (StackFailed, ClientFailed, TritonMissing, NoPortError, NoAnswerError, OSError) as failure:
         print(f"parley: {failure}", file=sys.stderr)
         return 1

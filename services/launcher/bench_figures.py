@@ -60,6 +60,17 @@ def figures(report: Mapping[str, Any]) -> Figures:
     )
 
 
+def merged(reports: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Several runs of the same load as one report."""
+    return {
+        **reports[0],
+        "sessions": [session for report in reports for session in report["sessions"]],
+        "ended": [why for report in reports for why in report["ended"]],
+        "late_p99_s": max(report["late_p99_s"] for report in reports),
+        "cpu": max(report["cpu"] for report in reports),
+    }
+
+
 def largest_within(runs: Sequence[Figures], allowed_ms: float) -> int:
     """The most sessions, in ascending order of runs, whose p95 stays within so much of the first run's; 0: none."""
     found = 0

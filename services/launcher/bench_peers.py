@@ -18,6 +18,7 @@ from services.launcher.bench_density import Conditions
 from services.launcher.bench_figures import Figures, figures
 from services.launcher.bench_processes import Usage
 from services.launcher.bench_stack import ROOT, StackFailed
+from services.launcher.http import NoAnswerError
 from services.launcher.ports import NoPortError
 from services.launcher.triton import TritonMissing
 
@@ -176,6 +177,6 @@ def bench_peer(conditions: Conditions, python: Path = PYTHON) -> int:
         return 2
     try:
         return asyncio.run(_side_by_side(conditions, python))
-    except (StackFailed, ClientFailed, TritonMissing, NoPortError, OSError) as failure:
+    except (StackFailed, ClientFailed, TritonMissing, NoPortError, NoAnswerError, OSError) as failure:
         print(f"parley: {failure}", file=sys.stderr)
         return 1

@@ -43,6 +43,8 @@ class Standins:
     """The edge's."""
     triton: str
     """The gRPC address of the stand-in models."""
+    worker_metrics: str
+    """The URL of the worker's metrics."""
     processes: Mapping[str, list[int]]
     """Process ids by part."""
 
@@ -70,7 +72,12 @@ async def running(slots: int, environment: Mapping[str, str]) -> AsyncIterator[S
             if not ready.is_set():
                 raise StackFailed(f"the stack with the stand-ins did not come up:\n{told.getvalue()[-2000:]}")
             marked = undertaker.mark(mine.folder, mine.run)
-            yield Standins(chosen.page, f"127.0.0.1:{chosen.triton_grpc}", _by_part(undertaker.strays(marked)))
+            yield Standins(
+                port=chosen.page,
+                triton=f"127.0.0.1:{chosen.triton_grpc}",
+                worker_metrics=f"http://127.0.0.1:{chosen.worker_health}/metrics",
+                processes=_by_part(undertaker.strays(marked)),
+            )
         finally:
             supervisor.stop()
             await living

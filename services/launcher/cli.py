@@ -5,11 +5,12 @@ Each sub-command is registered by a small function in COMMANDS and imports what 
 """
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
+
+from services.launcher.bench_options import count, counts, settings, share, silence_ms
 
 Subparsers = argparse._SubParsersAction  # type: ignore[type-arg]  # argparse has no public name for it
 
@@ -63,6 +64,7 @@ def add_bench(commands: "Subparsers[argparse.ArgumentParser]") -> None:
     _add_bench_turn(measures)
     _add_bench_density(measures)
     _add_bench_bargein(measures)
+    _add_bench_speculation(measures)
 
 
 def _add_bench_turn(measures: "Subparsers[argparse.ArgumentParser]") -> None:
@@ -73,15 +75,22 @@ def _add_bench_turn(measures: "Subparsers[argparse.ArgumentParser]") -> None:
         "the last speech sample the answer sounded, and where the time went.",
     )
     parser.add_argument("url", nargs="?", help="the page's address (default: the stack that runs from this folder)")
-    parser.add_argument("--turns", type=int, default=20, metavar="N", help="turns to measure (default 20)")
+    parser.add_argument("--turns", type=count, default=20, metavar="N", help="turns to measure (default 20)")
     parser.add_argument(
-        "--silence-ms", type=int, metavar="MS", help="silence that ends a turn (default 500; 200 with --standins)"
+        "--silence-ms",
+        type=silence_ms,
+        metavar="MS",
+        help="silence that ends a turn (default 500; 200 with --standins)",
     )
     parser.add_argument(
         "--standins", action="store_true", help="start a stack of its own with stand-ins for the models"
     )
     parser.add_argument(
-        "--settings", default="{}", metavar="JSON", help='with --standins: of the session, as {"speculation": "on"}'
+        "--settings",
+        type=settings,
+        default="{}",
+        metavar="JSON",
+        help='with --standins: of the session, as {"speculation": "on"}',
     )
 
     def run(options: argparse.Namespace) -> int:
@@ -89,7 +98,7 @@ def _add_bench_turn(measures: "Subparsers[argparse.ArgumentParser]") -> None:
         from services.launcher.running import NoStackError, conversation_address
 
         if options.standins:
-            return bench_turn_standins(options.turns, options.silence_ms or 200, json.loads(options.settings))
+            return bench_turn_standins(options.turns, options.silence_ms or 200, options.settings)
         try:
             address = conversation_address(options.url)
         except NoStackError as error:
@@ -108,7 +117,9 @@ def _add_bench_density(measures: "Subparsers[argparse.ArgumentParser]") -> None:
         "sessions talk at once in real time, and print what each run took: latency over the known parts, processor "
         "time, memory.",
     )
-    parser.add_argument("--sessions", default="1,10,25,50", metavar="N,N", help="runs to make (default 1,10,25,50)")
+    parser.add_argument(
+        "--sessions", type=counts, default="1,10,25,50", metavar="N,N", help="runs to make (default 1,10,25,50)"
+    )
     _add_standin_options(parser)
     parser.add_argument("--no-past", action="store_true", help="leave out the session past the limit")
     parser.add_argument("--peer", choices=("pipecat",), help="run another system side by side; see loadtest/peers/")
@@ -117,8 +128,7 @@ def _add_bench_density(measures: "Subparsers[argparse.ArgumentParser]") -> None:
         from services.launcher.bench_density import Conditions, bench_density
         from services.launcher.bench_peers import bench_peer
 
-        counts = [int(count) for count in options.sessions.split(",")]
-        conditions = Conditions(counts, past=not options.no_past, **_standin_options(options))
+        conditions = Conditions(options.sessions, past=not options.no_past, **_standin_options(options))
         return bench_peer(conditions) if options.peer else bench_density(conditions)
 
     parser.set_defaults(run=run)
@@ -134,7 +144,7 @@ def _add_bench_bargein(measures: "Subparsers[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--by", choices=("voice", "command"), default="voice", help="full duplex, or `interrupt` (default voice)"
     )
-    parser.add_argument("--sessions", type=int, default=4, metavar="N", help="at once (default 4)")
+    parser.add_argument("--sessions", type=count, default=4, metavar="N", help="at once (default 4)")
     _add_standin_options(parser)
 
     def run(options: argparse.Namespace) -> int:
@@ -146,26 +156,57 @@ def _add_bench_bargein(measures: "Subparsers[argparse.ArgumentParser]") -> None:
     parser.set_defaults(run=run)
 
 
+def _add_bench_speculation(measures: "Subparsers[argparse.ArgumentParser]") -> None:
+    parser = measures.add_parser(
+        "speculation",
+        help="what preparing the answer in the pause wins, and what it costs",
+        description="Start stacks of its own with stand-ins for the models, without and with speculation in turn, and "
+        "print how much sooner the answer sounds, as a share of what is possible, and what was prepared for nothing.",
+    )
+    parser.add_argument("--sessions", type=count, default=10, metavar="N", help="at once (default 10)")
+    _add_standin_options(parser, pauses=0.3, silence=500)
+
+    def run(options: argparse.Namespace) -> int:
+        from services.launcher.bench_density import Conditions
+        from services.launcher.bench_speculation import bench_speculation
+
+        return bench_speculation(Conditions([options.sessions], **_standin_options(options)))
+
+    parser.set_defaults(run=run)
+
+
 def _standin_options(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "turns": options.turns,
         "pauses": options.pauses,
         "silence_ms": options.silence_ms,
-        "settings": json.loads(options.settings),
+        "settings": options.settings,
     }
 
 
-def _add_standin_options(parser: argparse.ArgumentParser) -> None:
-    """What the benchmarks with stand-ins have in common."""
-    parser.add_argument("--turns", type=int, default=4, metavar="N", help="of each session (default 4)")
+def _add_standin_options(parser: argparse.ArgumentParser, pauses: float = 0.25, silence: int = 200) -> None:
+    """What the benchmarks with stand-ins have in common; with the defaults of one of them."""
+    parser.add_argument("--turns", type=count, default=4, metavar="N", help="of each session (default 4)")
     parser.add_argument(
-        "--pauses", type=float, default=0.25, metavar="SHARE", help="utterances with a pause inside (default 0.25)"
+        "--pauses",
+        type=share,
+        default=pauses,
+        metavar="SHARE",
+        help=f"utterances with a pause inside (default {pauses:g})",
     )
     parser.add_argument(
-        "--silence-ms", type=int, default=200, metavar="MS", help="silence that ends a turn (default 200)"
+        "--silence-ms",
+        type=silence_ms,
+        default=silence,
+        metavar="MS",
+        help=f"silence that ends a turn (default {silence})",
     )
     parser.add_argument(
-        "--settings", default="{}", metavar="JSON", help='further settings of the sessions, such as {"duplex": "full"}'
+        "--settings",
+        type=settings,
+        default="{}",
+        metavar="JSON",
+        help='further settings of the sessions, such as {"duplex": "full"}',
     )
 
 
