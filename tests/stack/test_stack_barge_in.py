@@ -44,14 +44,14 @@ async def test_talking_over_the_answer_stops_it_and_history_keeps_what_was_heard
             await page.evaluate("document.getElementById('exportButton').click()")
         turns = json.loads((await (await download.value).path()).read_text())["turns"]
 
-    *interrupted, last = turns
-    assert len(interrupted) >= 3
+    # The button was pressed at some moment of the fourth turn or of a later one.
+    interrupted = turns[:3]
+    assert len(interrupted) == 3
     for turn in interrupted:
         assert turn["cut"], turn
         whole = f"You said: {turn['user']}"
         assert whole.startswith(turn["assistant"])
         assert 0 < len(turn["assistant"]) < len(whole), turn
-    assert not last["cut"]
     # Nobody's words are in anybody else's turn; the browser's filters cost the recogniser some.
     wrong = [min(word_errors(turn["user"], text) for text in TEXTS) for turn in interrupted]
     assert sum(wrong) <= 0.5 * sum(len(turn["user"].split()) for turn in interrupted), turns
