@@ -95,7 +95,8 @@ def others_share(run: Run, server: Usage) -> float:
 
 
 HEADER = (
-    f"{'sessions':>8} {'turns':>6} | {'p50':>6} {'p95':>6} {'max':>6} | {'cut':>4} {'heard':>5} {'failed':>6} | "
+    f"{'sessions':>8} {'turns':>6} | {'p50':>6} {'p95':>6} {'max':>6} | "
+    f"{'paused':>6} {'cut':>4} {'heard':>5} {'failed':>6} | "
     f"{'edge':>5} {'worker':>6} {'nats':>5} {'each':>5} {'triton':>6} | {'MB each':>7} | {'gap':>5} | "
     f"{'wait%':>5} {'others%':>7} {'late99':>6}"
 )
@@ -111,7 +112,7 @@ def row(run: Run, alone: Run | None) -> str:
         memory = f"{(ours(run).memory_bytes - ours(alone).memory_bytes) / more / 1e6:.2f}"
     return (
         f"{found.sessions:>8} {found.turns:>6} | {found.p50:>6.1f} {found.p95:>6.1f} {found.largest:>6.1f} | "
-        f"{found.cut_off:>4} {found.cut_off_heard:>5} {len(found.failures):>6} | "
+        f"{found.paused:>6} {found.cut_off:>4} {found.cut_off_heard:>5} {len(found.failures):>6} | "
         f"{share['edge']:>5.1f} {share['worker']:>6.1f} {share['nats']:>5.1f} {each:>5.2f} {share['triton']:>6.1f} | "
         f"{memory:>7} | {found.gap_ms:>5.0f} | {100 * ours(run).wait_s / run.wall_s:>5.1f} "
         f"{100 * others_share(run, ours(run)):>7.1f} {found.late_p99_ms:>6.1f}"
@@ -120,6 +121,7 @@ def row(run: Run, alone: Run | None) -> str:
 
 LEGEND = """\
 p50, p95, max: ms from the last speech sample to the first audio of the answer, over the known parts
+paused: turns with a pause inside
 cut, heard: turns taken to be over in a pause; those of them that were answered aloud before the user went on
 edge, worker, nats, triton: % of one core while all sessions talk; each: the first three together, per session
 MB each: growth of the first three's anonymous memory over the first row, per session

@@ -24,6 +24,8 @@ class Figures:
     p95: float
     largest: float
     known_ms: float
+    paused: int
+    """Turns with a pause for thought inside."""
     cut_off: int
     """Turns that were taken to be over before they were."""
     cut_off_heard: int
@@ -51,6 +53,7 @@ def figures(report: Mapping[str, Any]) -> Figures:
         p95=percentile(over, 0.95),
         largest=max(over, default=math.nan),
         known_ms=known,
+        paused=sum(turn["pause_s"] > 0 for turn in turns),
         cut_off=sum(turn["cuts"] > 0 or turn["cut_heard"] for turn in turns),
         cut_off_heard=sum(turn["cut_heard"] for turn in turns),
         failures=failures,

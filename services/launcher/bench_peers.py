@@ -107,9 +107,8 @@ async def measure_ours(conditions: Conditions, sessions: int) -> tuple[Result, R
 
 
 HEADER = (
-    f"{'sessions':>8}  {'system':<8} | {'p50':>6} {'over':>6} {'p95':>6} | {'cut':>4} {'failed':>6} | "
-    f"{'cpu each':>8} | "
-    f"{'MB':>6} | {'gap':>5} | {'wait%':>5} {'others%':>7} {'late99':>6}"
+    f"{'sessions':>8}  {'system':<8} | {'p50':>6} {'over':>6} {'p95':>6} | {'paused':>6} {'cut':>4} {'failed':>6} | "
+    f"{'cpu each':>8} | {'MB':>6} | {'gap':>5} | {'wait%':>5} {'others%':>7} {'late99':>6}"
 )
 LEGEND = """\
 p50: ms from the last speech sample to the first audio of the answer; over, p95: the same over the known parts
@@ -121,7 +120,8 @@ def row(system: str, one: Result) -> str:
     found = one.found
     return (
         f"{found.sessions:>8}  {system:<8} | {one.latency_p50:>6.0f} {found.p50:>6.1f} {found.p95:>6.1f} | "
-        f"{found.cut_off:>4} {len(found.failures):>6} | {one.cpu_each:>8.2f} | {one.server.memory_bytes / 1e6:>6.0f} | "
+        f"{found.paused:>6} {found.cut_off:>4} {len(found.failures):>6} | "
+        f"{one.cpu_each:>8.2f} | {one.server.memory_bytes / 1e6:>6.0f} | "
         f"{found.gap_ms:>5.0f} | {100 * one.server.wait_s / one.wall_s:>5.1f} {100 * one.others:>7.1f} "
         f"{found.late_p99_ms:>6.1f}"
     )

@@ -63,7 +63,8 @@ def report(off: Sequence[Run], on: Sequence[Run]) -> str:
     for name, runs in (("off", off), ("on", on)):
         one = figures(merged([run.report for run in runs]))
         lines.append(
-            f"{name}: {one.cut_off} of {one.turns} turns cut off, {one.cut_off_heard} of them heard; "
+            f"{name}: of {one.turns} turns, {one.paused} of them with a pause inside, {one.cut_off} were cut off and "
+            f"{one.cut_off_heard} of these were heard to be answered; "
             f"failed turns: {len(one.failures)}"
         )
         lines += sorted(set(one.failures))[:5]

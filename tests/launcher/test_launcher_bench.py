@@ -21,6 +21,7 @@ KNOWN = {"silence": 200.0, "recognition": 100.0}
 
 def turn(**given: Any) -> dict[str, Any]:
     empty: dict[str, Any] = {
+        "pause_s": 0.0,
         "latency_s": 0.32,
         "gap_s": 0.0,
         "cuts": 0,
@@ -67,14 +68,18 @@ def test_latency_is_counted_over_the_known_parts():
 
 
 def test_cuts_and_failures_are_counted_and_not_hidden():
-    turns = [turn(cuts=1), turn(cuts=1, cut_heard=True, latency_s=None), turn(latency_s=None, failure="no answer")]
+    turns = [
+        turn(cuts=1, pause_s=0.4),
+        turn(cuts=1, cut_heard=True, latency_s=None),
+        turn(latency_s=None, failure="no answer"),
+    ]
     found = figures(report(turns, ended=["1006"]))
-    assert (found.cut_off, found.cut_off_heard) == (2, 1)
+    assert (found.paused, found.cut_off, found.cut_off_heard) == (1, 2, 1)
     assert list(found.failures) == ["no answer", "connection: 1006"]
 
 
 def of(sessions: int, p95: float, failures: tuple[str, ...] = ()) -> Figures:
-    return Figures(sessions, 8, p95, p95, p95, 300, 0, 0, failures, 0, 0, 0)
+    return Figures(sessions, 8, p95, p95, p95, 300, 0, 0, 0, failures, 0, 0, 0)
 
 
 def test_the_largest_run_within_the_allowance():
@@ -110,8 +115,8 @@ def run_of(sessions: int, cpu: float, memory: int) -> Run:
 def test_a_row_has_shares_of_a_core_and_memory_by_session():
     alone, many = run_of(1, 0.1, 100_000_000), run_of(11, 2.0, 130_000_000)
     cells = row(many, alone).replace("|", " ").split()
-    assert cells[8:12] == ["20.0", "20.0", "0.0", "3.64"]
-    assert cells[13] == "3.00"
+    assert cells[9:13] == ["20.0", "20.0", "0.0", "3.64"]
+    assert cells[14] == "3.00"
 
 
 def test_few_sessions_talk_longer_so_that_percentiles_mean_something():

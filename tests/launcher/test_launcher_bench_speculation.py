@@ -53,7 +53,10 @@ def test_nothing_kept_has_no_median():
 
 
 def report(*latencies: float, silence: float = 500.0) -> dict[str, Any]:
-    turns = [{"latency_s": each, "gap_s": 0.0, "cuts": 0, "cut_heard": False, "failure": ""} for each in latencies]
+    turns = [
+        {"pause_s": 0.0, "latency_s": each, "gap_s": 0.0, "cuts": 0, "cut_heard": False, "failure": ""}
+        for each in latencies
+    ]
     return {
         "sessions": [{"turns": turns, "troubles": []}],
         "known_ms": {"silence": silence, "recognition": 100.0, "rest": 470.0},
