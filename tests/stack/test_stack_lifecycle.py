@@ -36,7 +36,8 @@ def test_bench_turn_prints_the_latency_over_the_silence(stack: Stack):
     measured = run("bench", "turn", stack.url, "--turns", "1")
     assert measured.returncode == 0, measured.stdout + measured.stderr
     [row] = [line for line in measured.stdout.splitlines() if "over the silence setting" in line]
-    assert 0 < float(row.split()[-3]) < 1000
+    # The worker's estimate of where the speech ended may be some milliseconds before the recording's last sample.
+    assert -30 < float(row.split()[-3]) < 1000
 
 
 def test_a_second_stack_runs_beside_the_first(stack: Stack, tmp_path: Path):
