@@ -41,6 +41,8 @@ def take(state: Conversation, answer: Answer, event: OfAnswer) -> Step:
     """An event of the answer that is under way."""
     actions: list[Action] = []
     match event:
+        case inputs.Token() if not answer.writing:
+            return state, []  # its end has been told
         case inputs.Token():
             if not answer.text:
                 actions.append(do.Send(_text_start(answer)))
@@ -211,10 +213,9 @@ def _new_answer(state: Conversation, user: str, at: float, times: Ledger) -> Ans
 
 def prepare(state: Conversation, text: str, at: float) -> Step:
     """The user pauses and may be done: have the answer to what they said so far begun. `text`: of the utterance."""
-    if state.answer or any(one.text is None for one in state.turn[:-1]):
-        return state, []
-    user = _user_text((*state.turn[:-1], replace(state.turn[-1], text=text)))
-    if not user:
+    turn = [replace(one, text=text) if one.number == state.utterances else one for one in state.turn]
+    user = _user_text(turn)
+    if state.answer or not user or any(one.text is None for one in turn):
         return state, []
     answer = replace(_new_answer(state, user, at, Ledger(spoken=True)), prepared=True)
     state = replace(state, answer=answer, generation=answer.generation, voice_failed=False, guesses=state.guesses + 1)
@@ -280,7 +281,7 @@ def unsay(state: Conversation, answer: Answer, at: float) -> Step:
     prepared = answer.prepared
     state, actions = withdraw(state, answer, at)
     if not prepared:
-        number = state.turn[0].number - 1 if state.turn else state.utterances
+        number = next((one.number - 1 for one in state.turn if one.spoken), state.utterances)
         said = Utterance(number, answer.user, spoken=answer.ledger.spoken)
         state = replace(state, turn=(said, *state.turn))
     return state, actions

@@ -18,6 +18,7 @@ MAX_TURN_CHARS = 2 * MAX_TEXT_CHARS
 """What a user may say, all in all, before an answer sounds."""
 MAX_GUESSES = 8
 """Answers prepared for one turn: who speaks with so many pauses is not about to be done."""
+TYPED = 0
 STALL_SECONDS = 20.0
 """A client that has audio and acknowledges none of it for so long is not listening."""
 
@@ -27,6 +28,7 @@ class Utterance:
     """A stretch of the user's turn: spoken between two ends of turn, or typed."""
 
     number: int
+    """Counts what is spoken; TYPED otherwise."""
     text: str | None = None
     """None until it is transcribed."""
     spoken: bool = True

@@ -24,6 +24,8 @@ BACKOFF_SECONDS = 0.2
 """Before the second attempt, on average; doubles with each."""
 LINGER_SECONDS = 0.25
 """How long after the model's last token we wait for the server to end its stream, which keeps the connection."""
+STALL_SECONDS = 8.0
+"""A model that has begun and then writes nothing for so long, not even thoughts, has stopped."""
 IDLE_CONNECTION_SECONDS = 120.0
 """A conversation pauses for longer than the HTTP library's 5 s; a new TLS connection costs a noticeable delay."""
 MAX_SENTENCE = 200
@@ -243,15 +245,22 @@ class OpenAISource:
     async def _next(self, stream: Stream, model: str, left: float, *, finished: bool) -> _Part | None:
         """The next part of the stream; None at its end. `finished`: the model's last token has come."""
         try:
-            async with asyncio.timeout(min(left, LINGER_SECONDS) if finished else left):
+            async with asyncio.timeout(min(left, LINGER_SECONDS if finished else STALL_SECONDS)):
                 chunk = await anext(stream, None)
                 return None if chunk is None else _part(chunk)
         except TimeoutError:
             if finished:
                 return None
+            if left > STALL_SECONDS:
+                stalled = f"{self._who(model)} wrote nothing more for {STALL_SECONDS:g} seconds."
+                raise LanguageTimeout(stalled) from None
             raise LanguageTimeout(
                 f"{self._who(model)} did not finish its answer within {self.total_seconds:g} seconds."
             ) from None
+        except openai.APIConnectionError as error:
+            if finished:
+                return None
+            raise LanguageFailed(f"{self._who(model)} broke off in the middle of its answer.") from error
         except (openai.APIError, ValueError) as error:
             if finished:
                 return None

@@ -21,6 +21,7 @@ from services.dialogue.actions import Action
 from services.dialogue.conversation import (
     MAX_TURN_CHARS,
     STALL_SECONDS,
+    TYPED,
     Conversation,
     Step,
     Utterance,
@@ -93,9 +94,7 @@ def _command(state: Conversation, command: commands.AnyCommand, at: float) -> St
             state, actions = attending.finish(state, at)
             return replace(state, listening=False), actions
         case commands.UserMessage():
-            state, actions = attending.finish(state, at)
-            state, more = _typed(state, command.text.strip(), command.at_ms, at)
-            return state, actions + more
+            return _typed(state, command.text.strip(), command.at_ms, at)
         case commands.Interrupt():
             return answering.interrupt(state, at)
         case commands.Cancel():
@@ -148,7 +147,10 @@ def _woken(state: Conversation, at: float) -> Step:
 
 
 def _typed(state: Conversation, text: str, at_ms: float, at: float) -> Step:
-    """A typed message joins what the user said and was not answered; an answer that sounds is interrupted."""
+    """A typed message joins what the user said and was not answered; an answer that sounds is interrupted.
+
+    Somebody who speaks meanwhile is not cut off: what is typed stands after their sentence.
+    """
     actions: list[Action] = []
     got = state.answer is not None and answering.reached(state, state.answer)
     if len(open_text(state)) + len(text) > MAX_TURN_CHARS and not got:
@@ -158,10 +160,9 @@ def _typed(state: Conversation, text: str, at_ms: float, at: float) -> Step:
         state, actions = answering.unsay(state, state.answer, at)
     elif state.answer:
         state, actions = answering.interrupt(state, at)
-    number = state.utterances + 1
     times = Ledger(client_end_ms=at_ms).stamp(Moment.TURN_ENDED, at).stamp(Moment.TRANSCRIBED, at)
-    turn = (*state.turn, Utterance(number, text, spoken=False))
-    return replace(state, utterances=number, turn=turn, ledger=times), actions
+    turn = (*state.turn, Utterance(TYPED, text, spoken=False))
+    return replace(state, turn=turn, ledger=times), actions
 
 
 def _settings(state: Conversation, patch: SettingsPatch, at: float) -> Step:

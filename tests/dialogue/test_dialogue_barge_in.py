@@ -611,6 +611,8 @@ class TestWhilePaused:
         talk = paused()
         talk.type_in("never mind")
         assert verdicts(talk) == [PAUSE, FLUSH]
+        talk.quiet()
+        talk.wait(0.6)
         assert talk.of(do.CloseUtterance) == [do.CloseUtterance(2)]
         talk.transcript(2, "mm-hm")
         assert asked(talk) == ["never mind"]

@@ -148,10 +148,14 @@ class TestTheUserGoesOn:
         talk.listen()
         talk.voice()
         talk.wait(1)
-        talk.type_in("never mind")
+        talk.type_in("or better not")
+        assert talk.of(do.CloseUtterance) == [], "who speaks is not cut off by what they type"
+        talk.wait(1)
+        talk.quiet()
+        talk.wait(0.6)
         assert talk.of(do.CloseUtterance) == [do.CloseUtterance(1)]
-        talk.transcript(1, "so")
-        assert [ask.user for ask in talk.of(do.Ask)] == ["so never mind"]
+        talk.transcript(1, "tell me about the weather")
+        assert [ask.user for ask in talk.of(do.Ask)] == ["tell me about the weather or better not"]
 
 
 def test_a_timer_that_fires_a_moment_early_is_set_again():
@@ -569,7 +573,7 @@ class TestConnection:
         talk.voice()
         talk.wait(1)
         talk.give(inputs.ConnectionLost(at=talk.now))
-        talk.transcript(2, "the uh")
+        talk.transcript(1, "the uh")
         assert [ask.user for ask in talk.of(do.Ask)] == ["hello", "hello"]
         assert talk.state.answer is not None
         assert not talk.state.answer.ledger.spoken
@@ -584,7 +588,7 @@ class TestConnection:
         talk.quiet()
         talk.wait(0.6)
         talk.give(inputs.ConnectionLost(at=talk.now))
-        talk.transcript(2, "the uh")
+        talk.transcript(1, "the uh")
         assert [ask.user for ask in talk.of(do.Ask)] == ["hello", "hello"]
         assert talk.state.answer is not None
         assert not talk.state.answer.ledger.spoken
