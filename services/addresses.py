@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
@@ -42,7 +43,20 @@ def _host_ports(value: str) -> str:
     return value
 
 
+def _otlp_endpoint(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
+        raise ValueError("this is no address of the kind http://host:4318")
+    return value
+
+
 Host = Annotated[str, AfterValidator(_host)]
 """An IP address or a machine's name, or empty."""
 HostPorts = Annotated[str, AfterValidator(_host_ports)]
 """host:port, several with commas between, or empty."""
+OtlpEndpoint = Annotated[str, AfterValidator(_otlp_endpoint)]
+"""http://host:port, with a path if need be, or empty."""
+OTLP_TAKES = (
+    "the base URL of an OpenTelemetry collector's OTLP/HTTP receiver, such as http://collector:4318; traces go there. "
+    "Empty: no traces. The SDK's variables for headers, sampling and batches (OTEL_…) hold as well."
+)

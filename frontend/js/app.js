@@ -57,6 +57,7 @@ const connection = createConnection({
 const sound = createSound({
   volume: preferences.get("volume"),
   send: connection.sendCommand,
+  serverAheadMs: connection.serverAheadMs,
   on: {
     sounding: () => render(),
     heard: (heard) => voice.dispatch({ type: "heard", generation: heard }),

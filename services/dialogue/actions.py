@@ -5,6 +5,7 @@ from typing import Literal
 
 from services.contracts.characters import Character
 from services.contracts.events import AnyEvent, TurnMetrics
+from services.telemetry.ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ class Measure:
     """A turn's time was measured."""
 
     metrics: TurnMetrics
+    ledger: Ledger
 
 
 @dataclass(frozen=True)

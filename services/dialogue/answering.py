@@ -14,14 +14,15 @@ from services.contracts.errors import Code
 from services.contracts.moments import Moment
 from services.dialogue import actions as do
 from services.dialogue import answer as answers
-from services.dialogue import endpointing, inputs, ledger
+from services.dialogue import endpointing, inputs
 from services.dialogue.actions import Action
 from services.dialogue.answer import Answer, SlotState
 from services.dialogue.cast import speakers
 from services.dialogue.conversation import MAX_TURN_CHARS, Conversation, Step, Utterance, echo_known
 from services.dialogue.endpointing import Phase
-from services.dialogue.ledger import Ledger
 from services.dialogue.wording import alike
+from services.telemetry import ledger
+from services.telemetry.ledger import Heard, Ledger
 
 OfAnswer = (
     inputs.Token
@@ -33,6 +34,7 @@ OfAnswer = (
     | inputs.SpeechFailed
     | inputs.SpeechRefused
     | inputs.AudioSent
+    | inputs.Relayed
     | inputs.AudioDrained
 )
 
@@ -86,6 +88,10 @@ def take(state: Conversation, answer: Answer, event: OfAnswer) -> Step:
             grown = answers.spoken(answer, event.slot)
         case inputs.AudioSent():
             grown = replace(answer, ledger=answer.ledger.stamp(Moment.AUDIO_SENT, event.at))
+        case inputs.Relayed():
+            times = answer.ledger if event.heard is None else answer.ledger.stamp(Moment.EDGE_HEARD, event.heard)
+            times = times.stamp(Moment.EDGE_TOOK, event.took).stamp(Moment.EDGE_SENT, event.sent)
+            grown = replace(answer, ledger=times)
         case inputs.AudioDrained():
             grown = replace(answer, sent=event.samples)
             if answer.audible:
@@ -347,7 +353,7 @@ def playback_started(state: Conversation, command: commands.PlaybackStarted, at:
         return state, []
     if answer.first_audio_ms is not None:
         return state, []
-    total, parts = ledger.parts(answer.ledger, command.received_ms, command.started_ms)
+    total, parts = ledger.parts(answer.ledger, Heard(command.received_ms, command.started_ms, command.server_ahead_ms))
     metrics = out.TurnMetrics(
         turn=answer.number,
         generation=answer.generation,
@@ -357,4 +363,4 @@ def playback_started(state: Conversation, command: commands.PlaybackStarted, at:
         prepared_ms=answer.prepared_ms,
     )
     measured = replace(answer, first_audio_ms=total, parts=tuple(parts), echoes_from=at)
-    return replace(state, answer=measured), [do.Send(metrics), do.Measure(metrics)]
+    return replace(state, answer=measured), [do.Send(metrics), do.Measure(metrics, answer.ledger)]

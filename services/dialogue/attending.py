@@ -16,8 +16,8 @@ from services.dialogue.answer import Answer
 from services.dialogue.barge_in import Verdict
 from services.dialogue.conversation import Conversation, Step, Utterance, hearing, patience, prepares, speculates
 from services.dialogue.endpointing import Phase
-from services.dialogue.ledger import Ledger
 from services.dialogue.wording import Wording, wording
+from services.telemetry.ledger import Ledger
 
 OfRecognition = inputs.PartialTranscript | inputs.FinalTranscript | inputs.RecognitionFailed
 

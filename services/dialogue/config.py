@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from services.addresses import Host, HostPorts
+from services.addresses import OTLP_TAKES, Host, HostPorts, OtlpEndpoint
 from services.configuration import Configuration
 
 
@@ -51,5 +51,6 @@ class WorkerConfiguration(Configuration):
     idle_seconds: float = Field(900.0, ge=10, le=86400, description="seconds without a word after which it is closed")
     remember_seconds: float = Field(3600.0, ge=60, le=7 * 86400, description="seconds that a session can be resumed")
     drain_seconds: float = Field(2.0, ge=0, le=3600, description="seconds that running answers may take at shutdown")
+    otlp_endpoint: OtlpEndpoint = Field("", description=OTLP_TAKES)
     log_format: Literal["json", "console"] = Field("json", description="json or console")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug, info, warning or error")

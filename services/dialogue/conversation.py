@@ -11,8 +11,8 @@ from services.dialogue.actions import Action
 from services.dialogue.answer import Answer, Pacing, waits_for_listener
 from services.dialogue.cast import Cast
 from services.dialogue.endpointing import Endpointing, Patience, Phase
-from services.dialogue.ledger import Ledger
 from services.dialogue.memory import Memory
+from services.telemetry.ledger import Ledger
 
 MAX_TURN_CHARS = 2 * MAX_TEXT_CHARS
 """What a user may say, all in all, before an answer sounds."""

@@ -15,7 +15,7 @@ import httpx2
 import openai
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
-from services.contracts import events
+from services.contracts import events, trace
 from services.dialogue.language import AnswerRequest, LanguageError, LanguageFailed, LanguageTimeout
 from services.dialogue.thoughts import Thoughts, feed, finish
 
@@ -207,6 +207,7 @@ class OpenAISource:
                         "list[ChatCompletionMessageParam]",
                         [{"role": message.role, "content": message.content} for message in request.messages],
                     ),
+                    extra_headers={trace.HEADER: request.traceparent} if request.traceparent else None,
                     **_parameters(request, dialect),
                 )
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:

@@ -13,12 +13,12 @@ from typing import Literal
 
 import numpy as np
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from services.contracts.audio import MAX_UPLINK_SAMPLES, UPLINK
 from services.contracts.errors import MEANINGS, Code
 from services.contracts.frame import Header
 from services.dialogue import barge_in
-from services.dialogue.clock import Clock
 from services.dialogue.inputs import (
     Event,
     FinalTranscript,
@@ -28,11 +28,14 @@ from services.dialogue.inputs import (
     VoiceStopped,
 )
 from services.dialogue.timeline import AudioClock
+from services.dialogue.tracing import TurnTrace
 from services.dialogue.vad import SENSITIVITIES, WINDOW, DetectionTicks, Recurrence, Samples
 from services.speech.errors import SpeechError
 from services.speech.recogniser import Recogniser
 from services.speech.recognition_stream import RecognitionStream
-from services.telemetry import metrics
+from services.telemetry import metrics, names
+from services.telemetry.clocks import Clock
+from services.telemetry.tracing import Span, Value
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +43,8 @@ PREROLL_SAMPLES = int(0.3 * UPLINK.sample_rate)
 """So much audio before the first voiced window belongs to the utterance: soft beginnings."""
 _KEPT_SAMPLES = int((barge_in.ADAPTING_S + barge_in.LONGEST_ONSET_S + 0.4) * UPLINK.sample_rate)
 """A voice over an answer is known to be one so late, and its beginning is wanted then."""
+_KEPT_FRAMES = 128
+"""The detector's word on where speech ended comes a few frames late."""
 _BLOCK = UPLINK.sample_rate // 200
 """5 ms."""
 _FADED = 0.02
@@ -64,6 +69,8 @@ class FrameRefused(ValueError):
 class _Utterance:
     number: int
     stream: RecognitionStream
+    trace: TurnTrace
+    span: Span
     wanted: Literal["prepare", "finish"] | None = None
     """What to ask recognition for next, before any further partial transcript."""
     signal: asyncio.Event = field(default_factory=asyncio.Event)
@@ -71,6 +78,8 @@ class _Utterance:
     """Audio after a pause began; None while there is none."""
     pauses: int = 0
     """So far."""
+    partials: int = 0
+    failure: str = ""
     task: asyncio.Task[None] | None = None
 
 
@@ -92,6 +101,10 @@ class Listener:
         self.sensitivity = SENSITIVITIES[1]
         self.language = "auto"
         self._expected: int | None = None
+        self._frames: deque[tuple[int, int]] = deque(maxlen=_KEPT_FRAMES)
+        """Of the last frames: the sample behind each, and its number."""
+        self.spoken: tuple[int, float] | None = None
+        """The frame with the last sample of speech, and how many seconds that is before the frame's end."""
         self._arrived_at = 0.0
         self._utterances: dict[int, _Utterance] = {}
         self._current: _Utterance | None = None
@@ -111,6 +124,7 @@ class Listener:
         first = self._end
         self._arrived_at = self._clock()
         self._timeline.arrived(first + len(samples), self._arrived_at, first, header.time_us / 1000)
+        self._frames.append((first + len(samples), header.sequence))
         self._take(samples)
 
     def renumber(self) -> None:
@@ -169,6 +183,7 @@ class Listener:
         elif self._voiced and score < self.sensitivity.end:
             self._voiced = False
             end = self._last_sound(start)
+            self._spoke_until(end)
             self._deliver(VoiceStopped(at=self._timeline.worker_time(end), client_ms=self._timeline.client_ms(end)))
 
     def _last_sound(self, start: int) -> int:
@@ -190,6 +205,10 @@ class Listener:
             else start
         )
 
+    def _spoke_until(self, sample: int) -> None:
+        frame = next(((end, number) for end, number in self._frames if end >= sample), None)
+        self.spoken = (frame[1], (frame[0] - sample) / UPLINK.sample_rate) if frame else None
+
     def expect_voice(self) -> None:
         """The next window with voice begins a turn, even if the voice has not paused."""
         self._voiced = False
@@ -203,6 +222,7 @@ class Listener:
             asyncio.get_running_loop().call_later(_BREAK_S - waited, self._watch, era)
             return
         self._voiced = False
+        self._spoke_until(self._end)
         at, client_ms = self._timeline.worker_time(self._end), self._timeline.client_ms(self._end)
         self._deliver(VoiceStopped(at=at, client_ms=client_ms))
 
@@ -217,15 +237,25 @@ class Listener:
         self._windows_end = 0
         self._voiced = False
         self._voice_start = 0
+        self._frames.clear()
         self._given = 0
         """Samples before this one are in some utterance already."""
 
     # --- Utterances ------------------------------------------------------------------------------------------
 
-    def open(self, number: int) -> None:
-        """What was heard since shortly before the voice began, and what follows, is an utterance."""
-        stream = self._recogniser.open(self._name(number), language=self.language, word_times=True)
-        utterance = _Utterance(number, stream)
+    def open(self, number: int, trace: TurnTrace) -> None:
+        """What was heard since shortly before the voice began, and what follows, is an utterance of that turn."""
+        name = self._name(number)
+        known: dict[str, Value] = {
+            names.OPERATION: names.RECOGNISE,
+            names.REQUEST_MODEL: self._recogniser.model,
+            names.UTTERANCE: name,
+        }
+        span = trace.begin(names.RECOGNISE, known)
+        stream = self._recogniser.open(
+            name, language=self.language, word_times=True, traceparent=span.context.traceparent
+        )
+        utterance = _Utterance(number, stream, trace, span)
         begin = max(self._given, self._voice_start - PREROLL_SAMPLES)
         for start, samples in self._kept:
             if start + len(samples) > begin:
@@ -233,7 +263,8 @@ class Listener:
         self._given = self._end
         self._utterances[number] = utterance
         self._current = utterance
-        utterance.task = asyncio.create_task(self._follow(utterance))
+        with bound_contextvars(**trace.log):
+            utterance.task = asyncio.create_task(self._follow(utterance))
 
     def pause(self, number: int) -> None:
         utterance = self._utterances.get(number)
@@ -282,6 +313,7 @@ class Listener:
                 wanted, utterance.wanted = utterance.wanted, None
                 if wanted == "finish":
                     result = await stream.final(speculative=False)
+                    utterance.span.attributes[names.AUDIO_SECONDS] = result.audio_seconds
                     self._forget_utterance(utterance)
                     self._deliver(FinalTranscript(at=self._clock(), utterance=number, result=result))
                     return
@@ -294,15 +326,18 @@ class Listener:
                     # The stream keeps the audio: what could not be shown meanwhile may still be recognised in the end.
                     log.debug("a partial transcript was not made", utterance=number, cause=str(error))
                     continue
+                utterance.partials += 1
                 whole = bool(wanted) and utterance.held is not None and utterance.pauses == pauses
                 if whole or (result.text.strip() and result.text != shown):
                     shown = result.text
                     self._deliver(PartialTranscript(at=self._clock(), utterance=number, result=result, whole=whole))
         except SpeechError as error:
             log.warning("an utterance was not recognised", utterance=number, cause=str(error))
+            utterance.failure = str(error)
             self._fail(utterance)
         except Exception:
             log.exception("recognition failed", utterance=number)
+            utterance.failure = "recognition failed"
             self._fail(utterance)
         finally:
             self._forget_utterance(utterance)
@@ -314,6 +349,8 @@ class Listener:
         self._deliver(RecognitionFailed(at=self._clock(), utterance=utterance.number, message=message))
 
     def _forget_utterance(self, utterance: _Utterance) -> None:
-        self._utterances.pop(utterance.number, None)
+        if self._utterances.pop(utterance.number, None) is not None:
+            utterance.span.attributes[names.PARTIALS] = utterance.partials
+            utterance.trace.end(utterance.span, utterance.failure)
         if self._current is utterance:
             self._current = None

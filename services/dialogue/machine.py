@@ -32,8 +32,8 @@ from services.dialogue.conversation import (
     open_text,
 )
 from services.dialogue.inputs import Event
-from services.dialogue.ledger import Ledger
 from services.dialogue.memory import Memory
+from services.telemetry.ledger import Ledger
 
 
 def step(state: Conversation, event: Event) -> Step:

@@ -20,8 +20,10 @@ from services.edge.config import EdgeConfiguration
 from services.edge.connection import RETRY_AFTER_MS, Connection
 from services.edge.limits import AddressLimits, TokenBucket
 from services.edge.link import Surroundings
+from services.edge.timekeeper import Timekeeper
 from services.edge.workers import Roster
-from services.telemetry import health, metrics
+from services.telemetry import health, metrics, tracing
+from services.telemetry.clocks import steady_clock
 
 log = structlog.get_logger("edge")
 
@@ -44,10 +46,13 @@ class Edge:
         self.clock = time.monotonic
         self.bus = Bus(configuration.nats_url, self._bus_returned, self._was_slow)
         self.roster = Roster()
+        self.tracer = tracing.tracer("parley-edge", configuration.otlp_endpoint)
+        wall = steady_clock()
+        self._timekeeper = Timekeeper(self.bus, self.roster, self.clock, wall)
         self.connections: set[Connection] = set()
         self.draining = False
         self._empty = asyncio.Event()
-        self._shared = Surroundings(self.bus, self.roster, self.clock)
+        self._shared = Surroundings(self.bus, self.roster, self.clock, wall, self._timekeeper, self.tracer)
         self._secret = configuration.secret()
         self._origins = configuration.origins()
         self._max_connections = configuration.max_connections
@@ -103,7 +108,11 @@ class Edge:
         try:
             await self.bus.connect()
             await self.bus.subscribe(subjects.BEATS, self._beat)
-            await self.bus.closed.wait()
+            timekeeping = asyncio.create_task(self._timekeeper.run(), name="edge-timekeeper")
+            try:
+                await self.bus.closed.wait()
+            finally:
+                timekeeping.cancel()
         except (NatsError, Unavailable) as error:
             log.error("NATS refuses this edge", error=str(error))
         finally:
@@ -175,6 +184,7 @@ def create(edge: Edge, configuration: EdgeConfiguration) -> FastAPI:
             await edge.bus.close()
             with contextlib.suppress(asyncio.CancelledError):
                 await serving
+            edge.tracer.close()
 
     app = FastAPI(title="Parley", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(page.Headers)

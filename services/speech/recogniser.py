@@ -38,14 +38,24 @@ class Recogniser:
         self._patience = patience
         self._open: set[RecognitionStream] = set()
 
+    @property
+    def model(self) -> str:
+        return self._model
+
     def open(
-        self, utterance: str, *, language: str = "auto", prompt: str = "", word_times: bool = False
+        self,
+        utterance: str,
+        *,
+        language: str = "auto",
+        prompt: str = "",
+        word_times: bool = False,
+        traceparent: str = "",
     ) -> RecognitionStream:
-        """A stream for one utterance. Nothing is sent before its first samples."""
+        """A stream for one utterance. Nothing is sent before its first samples. `traceparent`: what it is part of."""
         template = RecognitionOptions(
             utterance=utterance, kind="append", language=language, prompt=prompt, word_times=word_times
         )
-        options = StreamOptions(self._model, self._deadline, self._patience, template)
+        options = StreamOptions(self._model, self._deadline, self._patience, template, traceparent)
         stream = RecognitionStream(self._replicas, options, self._open.discard)
         self._open.add(stream)
         return stream

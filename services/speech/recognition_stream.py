@@ -41,6 +41,8 @@ class StreamOptions:
     patience: float
     template: RecognitionOptions
     """`utterance`, language, prompt and word times of every request."""
+    traceparent: str = ""
+    """What the requests are part of."""
 
 
 @dataclass
@@ -55,8 +57,9 @@ class _Asked:
 class _Connection:
     """The utterance's gRPC stream on one replica."""
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, traceparent: str) -> None:
         self.replica = replica
+        self._traceparent = traceparent
         self.sent = 0
         self.started = False
         """Whether a first request was answered, so that the replica knows the utterance."""
@@ -65,7 +68,7 @@ class _Connection:
     async def exchange(self, request: Any) -> RecognitionResult | None:
         """Send one request and read until its end. Raises what `explain` makes of a failure."""
         if self._call is None:
-            self._call = self.replica.open()
+            self._call = self.replica.open(self._traceparent)
         return await _exchange(self._call, self.replica, request)
 
     def leave(self) -> None:
@@ -284,7 +287,7 @@ class RecognitionStream:
         )
 
     async def _begin(self, replica: Replica, options: RecognitionOptions, upto: int) -> RecognitionResult | None:
-        connection = _Connection(replica)
+        connection = _Connection(replica, self._options.traceparent)
         self._holder = replica
         try:
             result = await self._send(connection, options, upto)

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from services.contracts import speech
+from services.contracts import speech, trace
 from services.speech import wire
 from services.speech.errors import Reason, SpeechRejected, SpeechUnavailable
 
@@ -32,10 +32,10 @@ class Replica:
     """Streams of ours that are open on it."""
     avoided_until: float = 0.0
 
-    def open(self) -> Any:
-        """A bidirectional inference stream; give it to `leave` in the end."""
+    def open(self, traceparent: str = "") -> Any:
+        """A bidirectional inference stream, part of that trace; give it to `leave` in the end."""
         self.streams += 1
-        return self.stub.ModelStreamInfer()
+        return self.stub.ModelStreamInfer(metadata=((trace.HEADER, traceparent),) if traceparent else None)
 
     def leave(self, call: Any) -> None:
         """Cancels the stream, so that the server frees what its requests hold."""

@@ -28,16 +28,23 @@ class Synthesiser:
         self._patience = patience
         self._ending: set[asyncio.Task[None]] = set()
 
-    async def speak(self, text: str, voice: Voice, speculative: bool = False) -> AsyncGenerator[bytes, None]:
+    @property
+    def model(self) -> str:
+        return self._model
+
+    async def speak(
+        self, text: str, voice: Voice, speculative: bool = False, traceparent: str = ""
+    ) -> AsyncGenerator[bytes, None]:
         """Yield PCM16, mono, 24 kHz. Closing the generator, or cancelling its task, stops the model at once.
 
         Another replica is tried only while nothing was yielded: half a sentence twice is worse than none.
         `speculative`: the sentence may never be wanted, so one replica is asked, once, for a slot that it can spare.
+        `traceparent`: what the sentence is part of.
         Raises SpeechUnavailable, SpeechRejected.
         """
 
         async def begin(replica: Replica) -> tuple[SentenceStream, bytes | None]:
-            stream = SentenceStream(replica, self._model, text, voice, self._chunk_seconds, speculative)
+            stream = SentenceStream(replica, self._model, text, voice, self._chunk_seconds, speculative, traceparent)
             try:
                 return stream, await stream.read()
             except BaseException:

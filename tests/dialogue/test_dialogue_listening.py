@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from conversations import untraced
 
 from services.contracts.errors import Code
 from services.contracts.frame import Header, Kind
@@ -65,6 +66,8 @@ class ScriptedStream:
 
 
 class ScriptedRecogniser:
+    model = "ear"
+
     def __init__(self):
         self.streams = []
 
@@ -160,7 +163,7 @@ class TestTheEndOfSpeech:
 async def test_an_utterance_begins_before_the_voice_was_noticed(ear):
     ear.feed(0.0, 50)
     ear.feed(0.9, 5)
-    ear.listener.open(1)
+    ear.listener.open(1, untraced())
     [stream] = ear.recogniser.streams
     voiced = int(np.count_nonzero(stream.samples > 0.5))
     assert voiced == 5 * FRAME
@@ -171,13 +174,13 @@ async def test_an_utterance_begins_before_the_voice_was_noticed(ear):
 @pytest.mark.parametrize("paused", [True, False])
 async def test_no_sample_is_in_two_utterances(ear, paused):
     ear.feed(0.9, 50)
-    ear.listener.open(1)
+    ear.listener.open(1, untraced())
     if paused:
         ear.listener.pause(1)
     ear.listener.close(1)
     ear.feed(0.0, 5)
     ear.feed(0.9, 20)
-    ear.listener.open(2)
+    ear.listener.open(2, untraced())
     one, other = ear.recogniser.streams
     assert len(one.samples) == 50 * FRAME
     assert len(other.samples) == 25 * FRAME
@@ -186,7 +189,7 @@ async def test_no_sample_is_in_two_utterances(ear, paused):
 
 async def test_what_is_dropped_at_once_is_gone_at_once(ear):
     ear.feed(0.9, 50)
-    ear.listener.open(1)
+    ear.listener.open(1, untraced())
     ear.listener.drop()
     [stream] = ear.recogniser.streams
     assert stream.gone.is_set()
@@ -198,7 +201,7 @@ async def test_the_beginning_of_a_voice_that_counts_late_is_kept(ear):
     """Over an answer's first moments a voice counts only when it has outlasted them."""
     ear.feed(0.0, 50)
     ear.feed(0.9, int((ADAPTING_S + ONSET_S) / 0.02) + 1)
-    ear.listener.open(1)
+    ear.listener.open(1, untraced())
     [stream] = ear.recogniser.streams
     assert int(np.count_nonzero(stream.samples > 0.5)) == (int((ADAPTING_S + ONSET_S) / 0.02) + 1) * FRAME
     ear.listener.drop()
@@ -206,7 +209,7 @@ async def test_the_beginning_of_a_voice_that_counts_late_is_kept(ear):
 
 async def test_audio_of_a_pause_is_held_back_and_given_on_when_it_was_only_a_pause(ear):
     ear.feed(0.9, 50)
-    ear.listener.open(1)
+    ear.listener.open(1, untraced())
     [stream] = ear.recogniser.streams
     before = len(stream.samples)
     ear.listener.pause(1)
@@ -222,7 +225,7 @@ async def test_audio_of_a_pause_is_held_back_and_given_on_when_it_was_only_a_pau
 async def test_the_final_transcript_is_of_what_came_before_the_pause(ear):
     ear.feed(0.9, 50)
     await ear.next()
-    ear.listener.open(1)
+    ear.listener.open(1, untraced())
     [stream] = ear.recogniser.streams
     before = len(stream.samples)
     ear.listener.pause(1)
@@ -246,7 +249,7 @@ class TestPauses:
     async def speaking(ear):
         ear.feed(0.9, 50)
         await ear.next()
-        ear.listener.open(1)
+        ear.listener.open(1, untraced())
         [stream] = ear.recogniser.streams
         stream.gate = asyncio.Event()
         return stream
@@ -290,7 +293,7 @@ class TestPauses:
     async def test_words_so_far_are_not(self, ear):
         ear.feed(0.9, 50)
         await ear.next()
-        ear.listener.open(1)
+        ear.listener.open(1, untraced())
         event = await ear.next()
         assert isinstance(event, inputs.PartialTranscript)
         assert not event.whole
@@ -311,7 +314,7 @@ class TestPauses:
 async def test_partials_come_while_the_user_speaks_and_only_when_they_differ(ear):
     ear.feed(0.9, 50)
     await ear.next()
-    ear.listener.open(1)
+    ear.listener.open(1, untraced())
     first = await ear.next()
     assert first.result.text.startswith("partial")
     [stream] = ear.recogniser.streams
@@ -324,7 +327,7 @@ async def test_partials_come_while_the_user_speaks_and_only_when_they_differ(ear
 async def test_a_partial_that_fails_costs_nothing_but_itself(ear):
     ear.feed(0.9, 50)
     await ear.next()
-    ear.listener.open(1)
+    ear.listener.open(1, untraced())
     [stream] = ear.recogniser.streams
     stream.failure = SpeechUnavailable(Reason.AT_CAPACITY, "all taken")
     ear.listener.pause(1)
@@ -338,7 +341,7 @@ async def test_a_partial_that_fails_costs_nothing_but_itself(ear):
 async def test_a_recogniser_that_fails_is_told_once(ear):
     ear.feed(0.9, 50)
     await ear.next()
-    ear.listener.open(1)
+    ear.listener.open(1, untraced())
     ear.recogniser.streams[0].failure = SpeechUnavailable(Reason.UNREACHABLE, "nobody there")
     ear.listener.close(1)
     failed = await ear.next()

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-from conversations import Talk
+from conversations import Talk, untraced
 
 from services.contracts import commands, events
 from services.contracts.characters import Voice
@@ -577,10 +577,11 @@ class Slots:
     """A synthesiser of which a test says whether it has room."""
 
     def __init__(self, refuses=False, chunks=1, breaks=False):
+        self.model = "voice"
         self.refuses, self.chunks, self.breaks = refuses, chunks, breaks
         self.asked = []
 
-    async def speak(self, text, voice, speculative=False):
+    async def speak(self, text, voice, speculative=False, traceparent=""):
         self.asked.append((text, speculative))
         if self.refuses and speculative:
             raise SpeechUnavailable(Reason.AT_CAPACITY, "all taken")
@@ -595,7 +596,7 @@ async def spoken(slots, prepared):
     heard: asyncio.Queue = asyncio.Queue()
     speaker = Speaker(cast(Any, slots), lambda: 1.0, heard.put_nowait, Playout())
     speaker.playout.begin(1, hold=prepared)
-    speaker.synthesise(1, 0, "Hello.", Voice(), prepared)
+    speaker.synthesise(1, 0, "Hello.", Voice(), untraced(), prepared)
     events_ = []
     while not events_ or isinstance(events_[-1], inputs.SpeechChunk):
         events_.append(await asyncio.wait_for(heard.get(), 5))
