@@ -12,7 +12,7 @@ run:
 	@$(BIN)/parley up $(ARGS)
 
 test: lint
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 setup:
 	@scripts/setup.sh test
