@@ -27,6 +27,7 @@ class Configuration(BaseSettings):
         env_file_encoding="utf-8",
         extra="ignore",
         frozen=True,
+        str_strip_whitespace=True,  # a key or a name from a file often ends with the file's last line break
         hide_input_in_errors=True,  # a ConfigurationError's cause may be logged, too
     )
 

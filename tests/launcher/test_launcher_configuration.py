@@ -95,6 +95,14 @@ def test_a_key_with_a_line_break_is_refused_without_being_shown(monkeypatch: pyt
     assert "very" not in str(refused.value)
 
 
+def test_white_space_around_a_value_is_not_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLEY_LLM_MODEL", " llama3.2\n")
+    monkeypatch.setenv("PARLEY_LLM_API_KEY", "sk-from-a-file\n")
+    for kind in (LauncherConfiguration, WorkerConfiguration):
+        loaded = load(kind)
+        assert (loaded.llm_model, loaded.llm_api_key.get_secret_value()) == ("llama3.2", "sk-from-a-file")
+
+
 def test_all_wrong_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARLEY_PORT", "-1")
     monkeypatch.setenv("PARLEY_LLM_MODE", "none")
