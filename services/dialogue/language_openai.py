@@ -4,10 +4,13 @@ import asyncio
 import contextlib
 import ipaddress
 import json
+import math
 import random
 import re
+import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -22,6 +25,8 @@ from services.dialogue.thoughts import Thoughts, feed, finish
 ATTEMPTS = 3
 BACKOFF_SECONDS = 0.2
 """Before the second attempt, on average; doubles with each."""
+RATE_LIMITED_BACKOFF_SECONDS = 0.5
+"""The same where the server limits our rate and does not say for how long; tried as often as the time allows."""
 LINGER_SECONDS = 0.25
 """How long after the model's last token we wait for the server to end its stream, which keeps the connection."""
 STALL_SECONDS = 8.0
@@ -59,10 +64,11 @@ class _Dialect:
 class _Retry(Exception):
     """An attempt failed in a way that may pass. `after`: seconds that the server asks us to wait."""
 
-    def __init__(self, failure: LanguageError, after: float | None = None) -> None:
+    def __init__(self, failure: LanguageError, after: float | None = None, *, rate_limited: bool = False) -> None:
         super().__init__(str(failure))
         self.failure = failure
         self.after = after
+        self.rate_limited = rate_limited
 
 
 @dataclass(frozen=True)
@@ -188,8 +194,9 @@ class OpenAISource:
             except _Retry as retry:
                 wait = retry.after
                 if wait is None:
-                    wait = BACKOFF_SECONDS * 2 ** (attempt - 1) * self.jitter.uniform(0.5, 1.5)
-                if attempt == ATTEMPTS or clock() + wait >= deadline:
+                    backoff = RATE_LIMITED_BACKOFF_SECONDS if retry.rate_limited else BACKOFF_SECONDS
+                    wait = backoff * 2 ** (attempt - 1) * self.jitter.uniform(0.5, 1.5)
+                if (attempt >= ATTEMPTS and not retry.rate_limited) or clock() + wait >= deadline:
                     raise retry.failure from retry.__cause__
                 earlier = retry.failure
             attempt += 1
@@ -218,7 +225,8 @@ class OpenAISource:
             except openai.APIStatusError as error:
                 failure = self._failure(error, request.model)
                 if error.status_code in (408, 409, 429) or error.status_code >= 500:
-                    raise _Retry(failure, _retry_after(error.response.headers)) from error
+                    after = _retry_after(error.response.headers)
+                    raise _Retry(failure, after, rate_limited=error.status_code == 429) from error
                 raise failure from error
             except openai.APIConnectionError as error:
                 raise _Retry(self._failure(error, request.model)) from error
@@ -282,7 +290,12 @@ class OpenAISource:
                 case 404:
                     return LanguageFailed(f"{who} is not there (404){said} Check PARLEY_LLM_URL and PARLEY_LLM_MODEL.")
                 case 429:
-                    return LanguageFailed(f"{who} is asked more than it allows (429){said}")
+                    after = _retry_after(error.response.headers)
+                    when = "a while" if after is None else _span(after)
+                    return LanguageFailed(
+                        f"{who} is asked more than it allows (429){said} Its provider limits the rate; "
+                        f"try again in {when}."
+                    )
                 case status:
                     return LanguageFailed(f"{who} failed ({status}){said}")
         if isinstance(error, openai.APITimeoutError):
@@ -327,12 +340,26 @@ def _part(chunk: object) -> _Part:
 
 
 def _retry_after(headers: httpx2.Headers) -> float | None:
+    """Seconds, from a number or a date; the server's own clock, where it says its time, is the one that counts."""
+    after = None
     with contextlib.suppress(ValueError):
         if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        if "retry-after" in headers:
-            return max(0.0, float(headers["retry-after"]))
-    return None
+            after = float(headers["retry-after-ms"]) / 1000
+        elif (said := headers.get("retry-after", "")).strip()[:1].isalpha():
+            now = parsedate_to_datetime(headers["date"]).timestamp() if "date" in headers else time.time()
+            after = parsedate_to_datetime(said).timestamp() - now
+        else:
+            after = float(said)
+    return max(0.0, after) if after is not None and math.isfinite(after) else None
+
+
+def _span(seconds: float) -> str:
+    """A wait in words, rounded up."""
+    for unit, size in (("hour", 3600), ("minute", 60)):
+        if seconds > 2 * size:
+            return f"{math.ceil(seconds / size)} {unit}s"
+    count = max(1, math.ceil(seconds))
+    return f"{count} second{'s' if count > 1 else ''}"
 
 
 def _json(text: str) -> object:
