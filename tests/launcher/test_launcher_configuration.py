@@ -12,7 +12,7 @@ from services.addresses import is_host, is_host_port
 from services.configuration import ConfigurationError, load
 from services.dialogue.config import WorkerConfiguration
 from services.edge.config import EdgeConfiguration
-from services.launcher import up
+from services.launcher import part_configurations, up
 from services.launcher.config import LauncherConfiguration
 from services.launcher.undertaker import INSTANCE_VARIABLE
 
@@ -212,6 +212,41 @@ def test_parley_up_says_that_its_folder_cannot_be_used(
     assert said.startswith(f"configuration: PARLEY_STATE_DIR: {folder} cannot be used: ")
     assert "Errno" not in said
     assert "It takes: a folder" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PARLEY_SLOTS", "many"),
+        ("PARLEY_SPECULATION", "maybe"),
+        ("PARLEY_CHARACTERS", "/nowhere/cast.json"),
+        ("PARLEY_MAX_CONNECTIONS", "0"),
+        ("PARLEY_LOG_LEVEL", "loud"),
+        ("PARLEY_ALLOWED_ORIGINS", "example"),
+    ],
+)
+def test_parley_up_refuses_what_a_part_would_refuse_before_it_starts_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PARLEY_STATE_DIR", str(tmp_path / "state"))
+    assert up.up() == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"configuration: {name}: ")
+    assert said.count("\n") == 1
+    assert not (tmp_path / "state").exists()
+
+
+def test_what_parley_up_sets_itself_is_not_asked_of_the_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "PARLEY_LLM_MODE": "auto",
+        "PARLEY_STT_ADDRESSES": "",
+        "PARLEY_PORT": "none",
+        "PARLEY_SESSION_SECRET": "short",
+        "PARLEY_HEALTH_PORT": "none",
+    }.items():
+        monkeypatch.setenv(name, value)
+    part_configurations.check()
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])
