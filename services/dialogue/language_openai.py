@@ -19,7 +19,7 @@ import openai
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
 from services.contracts import events
-from services.dialogue.language import AnswerRequest, LanguageError, LanguageFailed, LanguageTimeout
+from services.dialogue.language import AnswerRequest, LanguageError, LanguageFailed, LanguageTimeout, Message
 from services.dialogue.thoughts import Thoughts, feed, finish
 
 ATTEMPTS = 3
@@ -101,13 +101,16 @@ class OpenAISource:
     """One server and its model. Shared by all sessions of a process: `aclose` it at the end.
 
     The first token, be it of an answer or of a model's thoughts, is awaited for `first_token_seconds`, retries
-    included; of the whole answer, `total_seconds` may be spent waiting for the model.
+    included; of the whole answer, `total_seconds` may be spent waiting for the model. A server of our own network may
+    have to load a model first: until it has once answered, its first token is awaited for `loading_seconds`, if those
+    are more.
     """
 
     url: str
     model: str
     api_key: str = field(default="", repr=False)
     first_token_seconds: float = 5.0
+    loading_seconds: float = 0.0
     total_seconds: float = 30.0
     detail: str = ""
     jitter: random.Random = field(default_factory=random.Random, repr=False)
@@ -129,6 +132,7 @@ class OpenAISource:
         # The library imports this on first use, which the first answer would have to wait for.
         self._completions = self._client.chat.completions
         self._dialects: dict[str, _Dialect] = {}
+        self._loaded: set[str] = set()
 
     @property
     def costly(self) -> bool:
@@ -146,6 +150,16 @@ class OpenAISource:
             async with asyncio.timeout(self.first_token_seconds):
                 await self._client.models.list()
 
+    async def load(self) -> None:
+        """Has a server of our own network load the model before anyone waits for it, by asking for one token. A server
+        that is paid by the token is not asked. Never fails, as `warm`."""
+        if self.costly:
+            return
+        request = AnswerRequest(messages=(Message("user", "Hello"),), max_tokens=1)
+        with contextlib.suppress(LanguageError):
+            async for _ in self.answer(request):
+                pass  # to its end, which keeps the connection
+
     async def aclose(self) -> None:
         await self._client.close()
 
@@ -154,8 +168,8 @@ class OpenAISource:
         request = replace(request, model=request.model or self.model)
         clock = asyncio.get_running_loop().time
         asked = clock()
-        stream, part = await self._begin(request, asked + self.first_token_seconds)
-        left = self.total_seconds - (clock() - asked)
+        stream, part = await self._begin(request, self._patience(request.model))
+        left = self.total_seconds - min(clock() - asked, self.first_token_seconds)
         thoughts, answered, reason = Thoughts(), False, ""
         try:
             while part is not None:
@@ -178,9 +192,16 @@ class OpenAISource:
             why = "it spent all its tokens on thinking" if reason == "length" else reason or "no reason given"
             raise LanguageFailed(f"{self._who(request.model)} answered with nothing ({why}).")
 
-    async def _begin(self, request: AnswerRequest, deadline: float) -> tuple[Stream, _Part | None]:
+    def _patience(self, model: str) -> float:
+        """Seconds to the first token."""
+        if self.costly or model in self._loaded:
+            return self.first_token_seconds
+        return max(self.first_token_seconds, self.loading_seconds)
+
+    async def _begin(self, request: AnswerRequest, within: float) -> tuple[Stream, _Part | None]:
         """A stream and its first token, from as many attempts as the time allows."""
         clock = asyncio.get_running_loop().time
+        deadline = clock() + within
         attempt = 1
         earlier: LanguageError | None = None
         while True:
@@ -189,7 +210,7 @@ class OpenAISource:
                     return await self._attempt(request)
             except TimeoutError:
                 raise earlier or LanguageTimeout(
-                    f"{self._who(request.model)} said nothing within {self.first_token_seconds:g} seconds."
+                    f"{self._who(request.model)} said nothing within {within:g} seconds."
                 ) from None
             except _Retry as retry:
                 wait = retry.after
@@ -238,6 +259,9 @@ class OpenAISource:
                 while (chunk := await anext(stream, None)) is not None:
                     part = _part(chunk)
                     if part.alive:
+                        if len(self._loaded) >= 64:  # as above
+                            self._loaded.clear()
+                        self._loaded.add(request.model)
                         return stream, part
                 raise LanguageFailed(f"{self._who(request.model)} answered with nothing.")
             except openai.APIConnectionError as error:

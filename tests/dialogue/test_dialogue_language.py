@@ -252,6 +252,32 @@ async def test_warming_up_never_fails(script: Script) -> None:
         await nobody.warm()
 
 
+async def test_a_model_that_is_being_loaded_is_waited_for_once() -> None:
+    async def loads(exchange: Exchange) -> None:
+        await asyncio.sleep(0.2)  # longer than a first token and a whole answer may take
+        await exchange.stream("Here", ".")
+
+    options = {"first_token_seconds": 0.05, "loading_seconds": 5.0, "total_seconds": 0.15}
+    async with serving(loads) as server, asking(server.url, **options) as source:
+        assert await written(source) == ["Here", "."]
+        assert isinstance(await failure(source), LanguageTimeout)
+
+
+async def test_a_server_of_our_own_has_its_model_loaded_and_one_that_is_paid_is_not_asked() -> None:
+    async with serving(fine) as server, asking(server.url) as source:
+        await source.load()
+        assert [body["max_tokens"] for body in server.bodies] == [1]
+    async with asking("https://llm.example.org/v1") as paid, asyncio.timeout(1):
+        assert paid.costly
+        await paid.load()
+
+
+@pytest.mark.parametrize("script", [lambda e: e.refuse(404, "<html>"), lambda e: e.gone()])
+async def test_loading_never_fails(script: Script) -> None:
+    async with serving(script) as server, asking(server.url, first_token_seconds=0.05) as source:
+        await source.load()
+
+
 async def test_leading_white_space_is_not_an_answer() -> None:
     async with serving(lambda exchange: exchange.stream("\n", " \n", " Yes", " .")) as server:
         async with asking(server.url) as source:
