@@ -67,11 +67,14 @@ async def run(config: WorkerConfiguration) -> None:
                 config.llm_model,
                 config.llm_api_key.get_secret_value(),
                 first_token_seconds=config.llm_first_token_seconds,
+                loading_seconds=config.llm_loading_seconds,
                 total_seconds=config.llm_total_seconds,
                 detail=config.llm_detail,
             )
             resources.push_async_callback(model.aclose)
             await model.warm()
+            loading = asyncio.create_task(model.load(), name="load-language-model")
+            resources.callback(loading.cancel)
         detector = await asyncio.to_thread(VoiceDetector)
         client = await connect(config.nats_url, "dialogue")
         tools = Tools(

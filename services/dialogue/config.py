@@ -44,6 +44,13 @@ class WorkerConfiguration(Configuration):
     )
     llm_detail: str = Field("", description="a sentence for the page about where answers come from")
     llm_first_token_seconds: float = Field(5.0, gt=0, le=120, description="seconds to the first token, up to 120")
+    llm_loading_seconds: float = Field(
+        60.0,
+        ge=0,
+        le=600,
+        description="seconds to the first token of a model on this machine or network that has not answered yet, since "
+        "its server may have to load it, up to 600; less than PARLEY_LLM_FIRST_TOKEN_SECONDS: no more than those",
+    )
     llm_total_seconds: float = Field(30.0, gt=0, le=600, description="seconds for a whole answer, up to 600")
 
     characters: Path | None = Field(None, description="a JSON file of characters, in place of the built-in cast")

@@ -38,8 +38,8 @@ from services.telemetry.tracing import Tracer
 
 log = structlog.get_logger(__name__)
 
-_COMPLAINT_S = 1.0
-"""A flood of refused frames gets one error event a second."""
+COMPLAINT_SECONDS = 1.0
+"""A flood of refused frames gets one error event in so long."""
 
 
 @dataclass(frozen=True)
@@ -413,7 +413,7 @@ class Session:
 
     def _complain(self, code: Code, message: str) -> None:
         now = self._clock()
-        if now - self._complained_at >= _COMPLAINT_S:
+        if now - self._complained_at >= COMPLAINT_SECONDS:
             self._complained_at = now
             self._send(events.error(code, message))
 

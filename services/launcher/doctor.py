@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import TextIO
 
 from services.configuration import ConfigurationError, load, misspelt
-from services.launcher import answer_source, doctor_checks, http, instance, speech_parts, undertaker
+from services.launcher import (
+    answer_source,
+    doctor_checks,
+    http,
+    instance,
+    part_configurations,
+    speech_parts,
+    undertaker,
+)
 from services.launcher.answer_source import AnswerSourceError
 from services.launcher.config import LauncherConfiguration
 from services.launcher.doctor_checks import Finding, bad, ok, warn
@@ -52,6 +60,7 @@ def _all() -> Iterator[Finding]:
     yield from doctor_checks.browser()
     try:
         configuration = load(LauncherConfiguration)
+        part_configurations.check()
     except ConfigurationError as error:
         for line in str(error).splitlines():
             yield from bad(line, "correct it in the environment or in .env")

@@ -13,8 +13,17 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from services.configuration import load_or_exit
-from services.launcher import answer_source, instance, parts, ports, speech_parts, triton, undertaker
+from services.configuration import ConfigurationError, load_or_exit
+from services.launcher import (
+    answer_source,
+    instance,
+    part_configurations,
+    parts,
+    ports,
+    speech_parts,
+    triton,
+    undertaker,
+)
 from services.launcher.answer_source import AnswerSource, AnswerSourceError
 from services.launcher.config import LauncherConfiguration
 from services.launcher.console import Console
@@ -30,6 +39,11 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 def up(verbose: bool = False) -> int:
     """Start everything and supervise it until Ctrl-C or SIGTERM. The exit status."""
     configuration = load_or_exit(LauncherConfiguration)
+    try:
+        part_configurations.check()
+    except ConfigurationError as error:
+        print(f"configuration: {error}", file=sys.stderr)
+        return 2
     try:
         mine = instance.claim(configuration.state_dir)
     except NoRoomError as error:

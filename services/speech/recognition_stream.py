@@ -21,7 +21,7 @@ from services.contracts.speech import RecognitionOptions, RecognitionResult
 from services.speech import wire
 from services.speech.errors import Reason, SpeechError, SpeechUnavailable
 from services.speech.replicas import Replica, Replicas, UtteranceUnknown, explain
-from services.speech.retry import ask_around
+from services.speech.retry import Patience, ask_around
 
 MAX_SAMPLES = 60 * UPLINK.sample_rate
 """An utterance's audio is kept up to a minute; the models take no more either."""
@@ -280,11 +280,10 @@ class RecognitionStream:
                 return await self._send(self._connection, options, upto)
             except (SpeechUnavailable, UtteranceUnknown) as error:
                 if isinstance(error, SpeechUnavailable):
-                    self._replicas.avoid(self._connection.replica)
+                    self._replicas.avoid(self._connection.replica, error.reason)
                 self._disconnect()
-        return await ask_around(
-            self._replicas, lambda replica: self._begin(replica, options, upto), self._options.patience
-        )
+        patience = Patience(self._options.patience, self._options.patience)
+        return await ask_around(self._replicas, lambda replica: self._begin(replica, options, upto), patience)
 
     async def _begin(self, replica: Replica, options: RecognitionOptions, upto: int) -> RecognitionResult | None:
         connection = _Connection(replica, self._options.traceparent)

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from services.speech.errors import Reason, SpeechRejected, SpeechUnavailable
 
 AVOID_SECONDS = 1.0
 """A replica that failed is asked last for so long."""
+OUTAGE_SECONDS = 5.0
+"""A replica that failed and was not asked again for so long may long be well: its next failure is another outage."""
 
 
 class UtteranceUnknown(Exception):
@@ -31,6 +34,10 @@ class Replica:
     streams: int = 0
     """Streams of ours that are open on it."""
     avoided_until: float = 0.0
+    failing_since: float = 0.0
+    """The first failure of the outage that the last failure belongs to."""
+    failed_at: float = -math.inf
+    """The last failure since it answered."""
 
     def open(self, traceparent: str = "") -> Any:
         """A bidirectional inference stream, part of that trace; give it to `leave` in the end."""
@@ -79,8 +86,26 @@ class Replicas:
         turned = replicas[start:] + replicas[:start]
         return sorted(turned, key=lambda replica: (replica.avoided_until > now, replica.streams))
 
-    def avoid(self, replica: Replica) -> None:
-        replica.avoided_until = self._clock() + AVOID_SECONDS
+    def avoid(self, replica: Replica, reason: Reason) -> None:
+        """It failed."""
+        now = self._clock()
+        replica.avoided_until = now + AVOID_SECONDS
+        if reason is Reason.AT_CAPACITY:
+            return
+        if now - replica.failed_at > OUTAGE_SECONDS:
+            replica.failing_since = now
+        replica.failed_at = now
+
+    def answered(self, replica: Replica) -> None:
+        """It did what it was asked for."""
+        replica.failed_at = -math.inf
+
+    def outage(self) -> float:
+        """For how many seconds all replicas have been failing; 0 while one of them is not."""
+        now = self._clock()
+        return min(
+            now - replica.failing_since if now - replica.failed_at <= OUTAGE_SECONDS else 0.0 for replica in self.all()
+        )
 
     async def close(self) -> None:
         for replica in self._replicas:

@@ -6,8 +6,12 @@ from collections.abc import AsyncGenerator, Iterable
 from services.contracts.characters import Voice
 from services.speech.errors import Reason, SpeechUnavailable
 from services.speech.replicas import Replica, Replicas
-from services.speech.retry import PATIENCE_SECONDS, ask_around
+from services.speech.retry import Patience, ask_around
 from services.speech.sentence_stream import SentenceStream
+
+PATIENCE_SECONDS = 2.5
+"""Somebody waits for the sound, and reads meanwhile. An embedded server is back from a crash within about 2 s."""
+BROKEN_SECONDS = 0.5
 
 
 class Synthesiser:
@@ -21,11 +25,14 @@ class Synthesiser:
         chunk_seconds: float = 10.0,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
-        """`addresses`: "host:port", several with commas. A chunk that takes over `chunk_seconds` is a failure."""
+        """`addresses`: "host:port", several with commas. A chunk that takes over `chunk_seconds` is a failure.
+
+        `patience`: seconds that an outage of all replicas is waited out, counted from its beginning.
+        """
         self._replicas = Replicas(addresses)
         self._model = model
         self._chunk_seconds = chunk_seconds
-        self._patience = patience
+        self._patience = Patience(patience, min(patience, BROKEN_SECONDS), of_outage=True)
         self._ending: set[asyncio.Task[None]] = set()
 
     @property

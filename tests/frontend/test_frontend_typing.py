@@ -37,6 +37,19 @@ async def test_a_text_that_is_too_long_stays_in_the_field(edge: Edge, open_page:
     await until(page, f"document.getElementById('messageInput').value === '' && {NOTICES} === ''")
 
 
+@pytest.mark.parametrize("text", [" \n", "\u200b\u200d", "\ufeff\u00a0", "\u3164\ufe0f", "\u2800"])
+async def test_a_message_of_which_nothing_can_be_seen_is_none(edge: Edge, open_page: OpenPage, text: str) -> None:
+    page = await open_page()
+    server = await edge.ready_connection()
+    await until(page, "parley.state === 'idle'")
+    await type_in(page, text)
+    assert await page.locator(".line-user").count() == 0
+    await type_in(page, f"{text}Hello")
+    assert (await server.command("user_message"))["text"].endswith("Hello")
+    assert server.commands == ["user_message"]
+    assert await page.locator(".line-user").count() == 1
+
+
 async def test_a_message_that_nothing_answers_is_said_to_be_soon(edge: Edge, open_page: OpenPage) -> None:
     page = await open_page("/blank")
     await page.clock.install()
