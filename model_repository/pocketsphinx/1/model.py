@@ -15,6 +15,7 @@ from services.contracts.speech import RecognitionOptions, RecognitionResult
 from services.recognition import embedded
 from services.recognition.utterance import MAX_SECONDS
 from services.recognition.utterances import Request
+from services.telemetry import model_metrics
 
 MAX_SAMPLES = int(MAX_SECONDS * UPLINK.sample_rate)
 MAX_OPTIONS_BYTES = 16 * 1024
@@ -43,15 +44,8 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, Any]) -> None:
         decoupled.require_numpy_1()
         slots = decoupled.slots(args["model_config"], "PARLEY_STT_SLOTS")
-        metrics = _Metrics(
-            "parley_stt",
-            args["model_name"],
-            slots,
-            {
-                "partial": "From a partial's arrival to its answer",
-                "final": "From a final's arrival to its transcript, speculative or confirmed",
-            },
-        )
+        prefix = model_metrics.RECOGNITION
+        metrics = _Metrics(prefix, args["model_name"], slots, model_metrics.SECONDS[prefix])
         self._utterances = embedded.load(slots, metrics)
 
     def execute(self, requests: list[Any]) -> None:
