@@ -1,28 +1,32 @@
+"""What becomes of turns, as a scraper sees it."""
+
 import pytest
 
 from services.contracts import commands
+from services.contracts.speech import RecognitionResult
 from services.dialogue import actions as do
 from services.dialogue import inputs
 from services.dialogue.counting import count
 from services.telemetry import metrics
 
-
-def interruptions(kind: str) -> float:
-    return metrics.INTERRUPTIONS.labels(kind)._value.get()
+PARTIAL = RecognitionResult(utterance="u", text="no wait", is_final=False)
 
 
 @pytest.mark.parametrize(
     ("cause", "kind"),
     [
-        (inputs.VoiceStarted(at=1.0, client_ms=1000.0), "voice"),
-        (inputs.Commanded(command=commands.Interrupt(), at=1.0), "button"),
-        (inputs.Commanded(command=commands.UserMessage(text="Wait."), at=1.0), "typed"),
-        (inputs.Commanded(command=commands.Reset(), at=1.0), "other"),
+        (inputs.PartialTranscript(at=0, utterance=1, result=PARTIAL, whole=False), "voice"),
+        (inputs.VoiceStarted(at=0, client_ms=0), "voice"),
+        (inputs.Commanded(at=0, command=commands.Interrupt()), "button"),
+        (inputs.Commanded(at=0, command=commands.UserMessage(text="no wait")), "typed"),
+        (inputs.ConnectionBack(at=0, fresh=True), "other"),
     ],
 )
-def test_an_interruption_is_counted_by_what_caused_it(cause: inputs.Event, kind: str):
-    before = interruptions(kind)
+def test_an_answer_is_stopped_by_somebody(cause: inputs.Event, kind: str):
+    def counted() -> float:
+        return metrics.WORKER.get_sample_value("parley_interruptions_total", {"kind": kind}) or 0.0
+
+    before = counted()
     count(do.TurnOver("interrupted"), cause)
-    assert interruptions(kind) == before + 1
     count(do.TurnOver("answered"), cause)
-    assert interruptions(kind) == before + 1
+    assert counted() - before == 1
