@@ -25,6 +25,7 @@ lint: setup
 
 docs: setup
 	@$(BIN)/python scripts/configuration_table.py --write
+	@$(BIN)/python scripts/metrics_table.py --write
 
 # Brings the lock files up to the newest versions that fit; `make lock UPGRADE=` only adds and drops what pyproject.toml says.
 UPGRADE := --upgrade

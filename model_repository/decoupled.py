@@ -7,6 +7,7 @@ into the model's own folder and the environment's site-packages.
 import json
 import os
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
@@ -17,6 +18,8 @@ import triton_python_backend_utils as pb_utils  # pyright: ignore[reportMissingI
 from numpy.typing import NDArray
 
 from services.contracts import speech
+from services.telemetry import model_metrics
+from services.telemetry.model_metrics import ModelMetric
 
 SECONDS_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4]
 StructT = TypeVar("StructT", bound=msgspec.Struct)
@@ -211,18 +214,28 @@ class Metrics:
         self._lock = threading.Lock()
         self._labels = {"model": model}
         self._families: list[Any] = []
-        family = pb_utils.MetricFamily
-        self._metric(f"{prefix}_slots", "Requests that the model takes at a time", family.GAUGE).set(slots)
-        self._active = self._metric(f"{prefix}_active_streams", "Requests that hold a slot", family.GAUGE)
-        self._rejected = self._metric(f"{prefix}_rejected_total", "Requests refused for want of a slot", family.COUNTER)
-        self._cancelled = self._metric(f"{prefix}_cancelled_total", "Requests cancelled by the caller", family.COUNTER)
+        self._prefix = prefix
+        self._metric(model_metrics.SLOTS).set(slots)
+        self._active = self._metric(model_metrics.ACTIVE)
+        self._busy = self._metric(model_metrics.BUSY)
+        self._started = self._metric(model_metrics.STARTED)
+        self._rejected = self._metric(model_metrics.REJECTED)
+        self._cancelled = self._metric(model_metrics.CANCELLED)
         self._seconds = {
-            name: self._metric(f"{prefix}_{name}_seconds", description, family.HISTOGRAM, buckets=SECONDS_BUCKETS)
+            name: self._metric(ModelMetric(f"{name}_seconds", "histogram", description), buckets=SECONDS_BUCKETS)
             for name, description in seconds.items()
         }
+        self._count = 0
+        self._counted_at = time.monotonic()
 
     def active(self, count: int) -> None:
+        """So many requests hold a slot from now on."""
         with self._lock:
+            now = time.monotonic()
+            self._busy.increment(self._count * (now - self._counted_at))
+            if count > self._count:
+                self._started.increment(count - self._count)
+            self._count, self._counted_at = count, now
             self._active.set(count)
 
     def rejected(self) -> None:
@@ -237,7 +250,9 @@ class Metrics:
         with self._lock:
             self._seconds[name].observe(seconds)
 
-    def _metric(self, name: str, description: str, kind: Any, **options: Any) -> Any:
-        family = pb_utils.MetricFamily(name=name, description=description, kind=kind)
+    def _metric(self, metric: ModelMetric, **options: Any) -> Any:
+        kind = getattr(pb_utils.MetricFamily, metric.kind.upper())
+        name = f"{self._prefix}_{metric.name}"
+        family = pb_utils.MetricFamily(name=name, description=metric.description, kind=kind)
         self._families.append(family)  # a metric dies with its family
         return family.Metric(labels=self._labels, **options)

@@ -23,7 +23,7 @@ from services.dialogue.vad import DetectionTicks, VoiceDetector
 from services.dialogue.worker import Worker
 from services.speech.recogniser import Recogniser
 from services.speech.synthesiser import Synthesiser
-from services.telemetry import health, logs, tracing
+from services.telemetry import build, health, lateness, logs, metrics, tracing
 from services.telemetry.clocks import steady_clock
 
 log = structlog.get_logger("dialogue")
@@ -98,7 +98,12 @@ async def run(config: WorkerConfiguration) -> None:
             idle_s=config.idle_seconds,
             settings=SessionSettings(character=cast[0].id, response_mode=config.llm_mode),
         )
-        await resources.enter_async_context(health.serve(worker.ready, config.health_host, config.health_port))
+        await resources.enter_async_context(
+            health.serve(worker.ready, metrics.WORKER, config.health_host, config.health_port)
+        )
+        build.announce("dialogue")
+        watching = asyncio.create_task(lateness.watch(), name="lateness")
+        resources.callback(watching.cancel)
         await worker.start()
         try:
             await asyncio.Event().wait()

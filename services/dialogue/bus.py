@@ -12,6 +12,8 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import SlowConsumerError
 
+from services.telemetry import metrics
+
 log = structlog.get_logger(__name__)
 
 _PENDING_BYTES = 4 * 1024 * 1024
@@ -27,16 +29,19 @@ async def connect(url: str, name: str) -> Client:
 
     async def on_error(error: Exception) -> None:
         if isinstance(error, SlowConsumerError):
+            metrics.WORKER_SLOW_CONSUMERS.inc()
             lost = _on_loss.get(error.sub)
             if lost is not None:
                 lost()
         log.warning("nats", cause=str(error) or type(error).__name__)
 
     async def on_disconnect() -> None:
+        metrics.WORKER_NATS_CONNECTED.set(0)
         if not client.is_closed:  # our own closing ends here, too
             log.warning("nats connection lost")
 
     async def on_reconnect() -> None:
+        metrics.WORKER_NATS_CONNECTED.set(1)
         log.info("nats connection is back")
 
     untyped: Any = client
@@ -51,6 +56,7 @@ async def connect(url: str, name: str) -> Client:
         disconnected_cb=on_disconnect,
         reconnected_cb=on_reconnect,
     )
+    metrics.WORKER_NATS_CONNECTED.set(1)
     return client
 
 
@@ -63,6 +69,7 @@ class Sender:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._queue: deque[tuple[str, bytes]] = deque()
+        metrics.WORKER_OUTGOING.set_function(self._queue.__len__)
         self._signal = asyncio.Event()
 
     def publish(self, subject: str, message: bytes) -> None:

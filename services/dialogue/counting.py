@@ -1,10 +1,13 @@
 """What becomes of turns, as counters and histograms."""
 
+from services.contracts import commands
 from services.dialogue import actions as do
+from services.dialogue import inputs
 from services.telemetry import metrics
 
 
-def count(action: do.Measure | do.Speculated | do.TurnOver) -> None:
+def count(action: do.Measure | do.Speculated | do.TurnOver, cause: inputs.Event) -> None:
+    """`cause`: what the machine was told when it decided so."""
     match action:
         case do.Measure(turn):
             exemplar = {"trace_id": turn.trace_id} if turn.trace_id else None
@@ -21,4 +24,19 @@ def count(action: do.Measure | do.Speculated | do.TurnOver) -> None:
         case do.TurnOver(outcome):
             metrics.TURNS.labels(outcome).inc()
             if outcome == "interrupted":
-                metrics.INTERRUPTIONS.inc()
+                metrics.INTERRUPTIONS.labels(_kind(cause)).inc()
+
+
+def _kind(cause: inputs.Event) -> str:
+    """How an answer was interrupted."""
+    match cause:
+        case inputs.VoiceStarted() | inputs.VoiceStopped() | inputs.Woken():
+            return "voice"
+        case inputs.PartialTranscript() | inputs.FinalTranscript():
+            return "voice"
+        case inputs.Commanded(command=commands.Interrupt() | commands.Cancel()):
+            return "button"
+        case inputs.Commanded(command=commands.UserMessage()):
+            return "typed"
+        case _:
+            return "other"

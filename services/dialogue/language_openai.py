@@ -21,6 +21,7 @@ from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 from services.contracts import events, trace
 from services.dialogue.language import AnswerRequest, LanguageError, LanguageFailed, LanguageTimeout, Message
 from services.dialogue.thoughts import Thoughts, feed, finish
+from services.telemetry import metrics
 
 ATTEMPTS = 3
 BACKOFF_SECONDS = 0.2
@@ -165,14 +166,31 @@ class OpenAISource:
 
     async def answer(self, request: AnswerRequest) -> AsyncGenerator[str, None]:
         """See `AnswerSource`. Retries, with jittered backoff, only before the first token."""
-        request = replace(request, model=request.model or self.model)
+        outcome = "dropped"
+        try:
+            async with contextlib.aclosing(self._answer(replace(request, model=request.model or self.model))) as parts:
+                async for text in parts:
+                    yield text
+            outcome = "answered"
+        except LanguageTimeout:
+            outcome = "timeout"
+            raise
+        except LanguageError:
+            outcome = "failed"
+            raise
+        finally:
+            metrics.LANGUAGE_REQUESTS.labels(outcome).inc()
+
+    async def _answer(self, request: AnswerRequest) -> AsyncGenerator[str, None]:
         clock = asyncio.get_running_loop().time
         asked = clock()
         stream, part = await self._begin(request, self._patience(request.model))
+        metrics.LANGUAGE_FIRST_TOKEN.observe(clock() - asked)
         left = self.total_seconds - min(clock() - asked, self.first_token_seconds)
-        thoughts, answered, reason = Thoughts(), False, ""
+        thoughts, answered, reason, tokens = Thoughts(), False, "", 0
         try:
             while part is not None:
+                tokens += part.alive
                 thoughts, text = feed(thoughts, part.text)
                 reason = part.reason or reason
                 if text := text if answered else text.lstrip():
@@ -182,6 +200,7 @@ class OpenAISource:
                 part = await self._next(stream, request.model, left, finished=bool(reason))
                 left -= clock() - since
         finally:
+            metrics.LANGUAGE_TOKENS.inc(tokens)
             await stream.close()
         if rest := finish(thoughts):
             answered = True
@@ -220,6 +239,7 @@ class OpenAISource:
                 if (attempt >= ATTEMPTS and not retry.rate_limited) or clock() + wait >= deadline:
                     raise retry.failure from retry.__cause__
                 earlier = retry.failure
+                metrics.LANGUAGE_RETRIES.inc()
             attempt += 1
             await asyncio.sleep(wait)
 

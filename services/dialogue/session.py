@@ -143,9 +143,10 @@ class Session:
         self._stepping = True
         try:
             while self._events:
-                self._state, actions = step(self._state, self._events.popleft())
+                cause = self._events.popleft()
+                self._state, actions = step(self._state, cause)
                 for action in actions:
-                    self._perform(action)
+                    self._perform(action, cause)
                 self._trace.settle(self._state)
                 self._play()
         finally:
@@ -155,7 +156,7 @@ class Session:
         else:
             self.quiet.clear()
 
-    def _perform(self, action: do.Action) -> None:
+    def _perform(self, action: do.Action, cause: inputs.Event) -> None:
         match action:
             case do.Send(event):
                 self._send(event)
@@ -195,9 +196,9 @@ class Session:
             case do.Measure(turn, ledger):
                 turn = self._named(turn)
                 self._trace.measured(turn, ledger)
-                count(do.Measure(turn, ledger))
+                count(do.Measure(turn, ledger), cause)
             case do.Speculated() | do.TurnOver():
-                count(action)
+                count(action, cause)
             case do.Checkpoint():
                 self._tools.checkpoints.save(self.sid, self._checkpoint())
 
@@ -223,6 +224,10 @@ class Session:
         match event:
             case events.AudioFlush():
                 flags = Flags.FLUSH
+            case events.AudioPause():
+                metrics.ANSWERS_PAUSED.inc()
+            case events.AudioResume():
+                metrics.ANSWERS_RESUMED.inc()
             case events.Error():
                 metrics.ERRORS.labels(event.code).inc()
             case events.SettingsChanged():

@@ -6,6 +6,7 @@ holds the two equal.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ import numpy as np
 import onnx
 import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
 from numpy.typing import NDArray
+
+from services.telemetry import metrics
 
 WINDOW = 512
 """Samples per decision: 32 ms."""
@@ -134,9 +137,16 @@ class DetectionTicks:
                 else:
                     batch.append(item)
             self._waiting = later
-            scores = self._detector.score([item[0] for item in batch], [item[1] for item in batch]) if batch else []
+            scores = self._score(batch) if batch else []
             for (_, _, deliver), score in zip([*batch, *silent], [*scores, *(0.0 for _ in silent)], strict=True):
                 deliver(score)
+
+    def _score(self, batch: list[_Item]) -> list[float]:
+        begun = time.perf_counter()
+        scores = self._detector.score([item[0] for item in batch], [item[1] for item in batch])
+        metrics.DETECTION.observe(time.perf_counter() - begun)
+        metrics.DETECTION_WINDOWS.observe(len(batch))
+        return scores
 
 
 def _is_silent(window: Samples) -> bool:

@@ -258,6 +258,7 @@ class Worker:
         while True:
             await asyncio.sleep(1)
             now = self._tools.clock()
+            metrics.SESSIONS_WITHOUT_CLIENT.set(sum(held.session.lost_at is not None for held in self._held.values()))
             for held in list(self._held.values()):
                 try:
                     await self._tend_one(held, now)

@@ -22,7 +22,7 @@ from services.edge.limits import AddressLimits, TokenBucket
 from services.edge.link import Surroundings
 from services.edge.timekeeper import Timekeeper
 from services.edge.workers import Roster
-from services.telemetry import health, metrics, tracing
+from services.telemetry import build, health, lateness, metrics, tracing
 from services.telemetry.clocks import steady_clock
 
 log = structlog.get_logger("edge")
@@ -141,7 +141,7 @@ class Edge:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             now = self.clock()
-            waiting = 0
+            waiting = held = 0
             for connection in list(self.connections):
                 try:
                     connection.check(now)
@@ -150,7 +150,9 @@ class Edge:
                     log.exception("checking a connection failed", session=connection.sid)
                     connection.finish(Code.INTERNAL_ERROR)
                 waiting += connection.downlink.bytes
+                held += connection.link.held
             metrics.DOWNLINK_QUEUE_BYTES.set(waiting)
+            metrics.UPLINK_HELD.set(held)
             metrics.WORKERS.set(self.roster.alive(now))
             metrics.FREE_SLOTS.set(self.roster.free(now))
 
@@ -177,18 +179,21 @@ def create(edge: Edge, configuration: EdgeConfiguration) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         serving = asyncio.create_task(edge.serve(), name="edge-serve")
+        watching = asyncio.create_task(lateness.watch(), name="lateness")
         try:
             yield
         finally:
+            watching.cancel()
             serving.cancel()
             await edge.bus.close()
             with contextlib.suppress(asyncio.CancelledError):
                 await serving
             edge.tracer.close()
 
+    build.announce("edge")
     app = FastAPI(title="Parley", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(page.Headers)
-    app.router.routes.extend(health.routes(edge.unready))
+    app.router.routes.extend(health.routes(edge.unready, metrics.EDGE))
     app.add_api_websocket_route(PATH, edge.converse)
     app.mount("/", page.files(configuration.page_folder))
     return app

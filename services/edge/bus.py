@@ -63,6 +63,7 @@ class Bus:
         self._outgoing: deque[tuple[str, bytes]] = deque()
         """What was published within the last GATHER_SECONDS, and longer while the server does not take it."""
         self._outgoing_bytes = 0
+        metrics.NATS_OUTGOING_BYTES.set_function(lambda: self._outgoing_bytes)
         self._sending = asyncio.Lock()
         """nats-py's `publish` waits once it holds much: a second sender must not overtake one that waits there."""
         self._gathering: asyncio.Task[None] | None = None

@@ -91,7 +91,7 @@ class Connection:
 
     def say(self, code: Code, message: str = "") -> None:
         if self._closing is None:
-            metrics.ERRORS.labels(code.value).inc()
+            metrics.EDGE_ERRORS.labels(code.value).inc()
             self.downlink.put_event(events.encode(events.error(code, message, RETRY_AFTER_MS.get(code))))
             self._wake.set()
 

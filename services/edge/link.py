@@ -204,6 +204,11 @@ class Link:
         metrics.UPLINK_DROPPED.labels("age").inc(self._uplink.dropped_audio)
 
     @property
+    def held(self) -> int:
+        """Messages of the client that wait."""
+        return len(self._uplink)
+
+    @property
     def _is_attaching(self) -> bool:
         return self._opening or (self._seeking is not None and not self._seeking.done())
 

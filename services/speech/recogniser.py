@@ -10,6 +10,7 @@ import numpy as np
 from services.contracts.audio import UPLINK
 from services.contracts.speech import RecognitionOptions
 from services.speech.errors import Reason, SpeechUnavailable
+from services.speech.measuring import RecognitionMeasures
 from services.speech.recognition_stream import RecognitionStream, StreamOptions
 from services.speech.replicas import Replica, Replicas
 from services.speech.retry import PATIENCE_SECONDS
@@ -34,6 +35,7 @@ class Recogniser:
         """
         self._replicas = Replicas(addresses)
         self._model = model
+        self._measures = RecognitionMeasures(model)
         self._deadline = deadline
         self._patience = patience
         self._open: set[RecognitionStream] = set()
@@ -55,7 +57,7 @@ class Recogniser:
         template = RecognitionOptions(
             utterance=utterance, kind="append", language=language, prompt=prompt, word_times=word_times
         )
-        options = StreamOptions(self._model, self._deadline, self._patience, template, traceparent)
+        options = StreamOptions(self._model, self._deadline, self._patience, template, self._measures, traceparent)
         stream = RecognitionStream(self._replicas, options, self._open.discard)
         self._open.add(stream)
         return stream
@@ -80,7 +82,8 @@ class Recogniser:
     async def _canary_of(self, replica: Replica, timeout: float) -> None:
         only = Replicas([replica.address])
         template = RecognitionOptions(utterance=f"canary-{secrets.token_hex(8)}", kind="append")
-        stream = RecognitionStream(only, StreamOptions(self._model, timeout, 0.0, template), lambda stream: None)
+        options = StreamOptions(self._model, timeout, 0.0, template, self._measures)
+        stream = RecognitionStream(only, options, lambda stream: None)
         hum = np.sin(np.arange(_CANARY_SAMPLES, dtype=np.float32) * np.float32(2 * np.pi * 150 / UPLINK.sample_rate))
         stream.append(hum * np.float32(0.01))
         try:

@@ -20,6 +20,7 @@ from services.contracts.audio import UPLINK
 from services.contracts.speech import RecognitionOptions, RecognitionResult
 from services.speech import wire
 from services.speech.errors import Reason, SpeechError, SpeechUnavailable
+from services.speech.measuring import RecognitionMeasures
 from services.speech.replicas import Replica, Replicas, UtteranceUnknown, explain
 from services.speech.retry import Patience, ask_around
 
@@ -41,6 +42,7 @@ class StreamOptions:
     patience: float
     template: RecognitionOptions
     """`utterance`, language, prompt and word times of every request."""
+    measures: RecognitionMeasures
     traceparent: str = ""
     """What the requests are part of."""
 
@@ -113,6 +115,8 @@ class RecognitionStream:
         """How many samples the last transcript covers, and the transcript."""
         self._holder: Replica | None = None
         """The replica that may hold a slot for the utterance."""
+        self._busy = 0.0
+        """Seconds that the requests so far took."""
         self._closed = False
 
     def append(self, samples: NDArray[np.float32]) -> bool:
@@ -170,10 +174,21 @@ class RecognitionStream:
         self._asked.append(asked)
         self._start()
         try:
+            result = await self._answered(asked)
+        except SpeechError as error:
+            if kind == "final":
+                self._options.measures.failed(error)
+            raise
+        if kind == "final":
+            self._options.measures.transcribed(loop.time() - asked.due + deadline)
+        return result
+
+    async def _answered(self, asked: _Asked) -> RecognitionResult:
+        try:
             async with asyncio.timeout_at(asked.due):
                 return await asked.answer
         except TimeoutError as error:
-            message = f"no {kind} of {self._options.model} within {deadline:.0f} s"
+            message = f"no {asked.options.kind} of {self._options.model} within {self._options.deadline:.0f} s"
             raise SpeechUnavailable(Reason.DEADLINE, message) from error
 
     def _start(self) -> None:
@@ -197,6 +212,8 @@ class RecognitionStream:
                 _refuse(asked)
             self._asked.clear()
             self._audio.clear()
+            if self._last_final is not None:
+                self._options.measures.utterance(self._last_final[0], self._busy)
             await self._farewell()
             self._on_closed(self)
 
@@ -302,7 +319,10 @@ class RecognitionStream:
     async def _send(self, connection: _Connection, options: RecognitionOptions, upto: int) -> RecognitionResult | None:
         options = msgspec.structs.replace(options, first=not connection.started)
         start = min(connection.sent, upto)
+        clock = asyncio.get_running_loop().time
+        begun = clock()
         result = await connection.exchange(self._request(options, start, upto))
+        self._busy += clock() - begun
         connection.started = True
         connection.sent = max(connection.sent, upto)
         return result

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable
 
 from services.contracts.characters import Voice
-from services.speech.errors import Reason, SpeechUnavailable
+from services.speech.errors import Reason, SpeechError, SpeechUnavailable
+from services.speech.measuring import SynthesisMeasures
 from services.speech.replicas import Replica, Replicas
 from services.speech.retry import Patience, ask_around
 from services.speech.sentence_stream import SentenceStream
@@ -31,6 +32,7 @@ class Synthesiser:
         """
         self._replicas = Replicas(addresses)
         self._model = model
+        self._measures = SynthesisMeasures(model)
         self._chunk_seconds = chunk_seconds
         self._patience = Patience(patience, min(patience, BROKEN_SECONDS), of_outage=True)
         self._ending: set[asyncio.Task[None]] = set()
@@ -58,16 +60,28 @@ class Synthesiser:
                 self._end(stream)
                 raise
 
-        if speculative:
-            stream, chunk = await begin(self._replicas.in_order()[0])
-        else:
-            stream, chunk = await ask_around(self._replicas, begin, self._patience)
+        clock = asyncio.get_running_loop().time
+        asked = clock()
         try:
-            while chunk is not None:
-                yield chunk
-                chunk = await stream.read()
-        finally:
-            self._end(stream)
+            if speculative:
+                stream, chunk = await begin(self._replicas.in_order()[0])
+            else:
+                stream, chunk = await ask_around(self._replicas, begin, self._patience)
+            self._measures.first_chunk(clock() - asked)
+            size = 0
+            try:
+                while chunk is not None:
+                    size += len(chunk)
+                    yield chunk
+                    chunk = await stream.read()
+            finally:
+                self._end(stream)
+        except SpeechError as error:
+            # Going without a prepared sentence is no trouble.
+            if not speculative:
+                self._measures.failed(error)
+            raise
+        self._measures.sentence(size, clock() - asked)
 
     async def canary(self, timeout: float = 5.0) -> None:
         """Every replica speaks a word. Raises SpeechUnavailable with a sentence that names the one that does not.

@@ -6,7 +6,8 @@ import socket
 from collections.abc import AsyncIterator, Callable
 
 import uvicorn
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -16,11 +17,12 @@ Readiness = Callable[[], str]
 """Says why the service cannot take work, or "" when it can."""
 
 
-def routes(ready: Readiness) -> list[BaseRoute]:
+def routes(ready: Readiness, registry: CollectorRegistry) -> list[BaseRoute]:
     """The three routes, for an application to include.
 
     `/healthz` is 200 while the event loop turns; `/readyz` is 200, or 503 with the reason;
-    `/metrics` is Prometheus text.
+    `/metrics` is Prometheus text of the registry's metrics, or OpenMetrics, with exemplars, for a scraper that asks
+    for it.
     """
 
     async def healthz(_request: Request) -> Response:
@@ -32,8 +34,9 @@ def routes(ready: Readiness) -> list[BaseRoute]:
             return JSONResponse({"status": "unavailable", "reason": reason}, status_code=503)
         return JSONResponse({"status": "ok"})
 
-    async def metrics(_request: Request) -> Response:
-        return Response(generate_latest(), headers={"content-type": CONTENT_TYPE_LATEST})
+    async def metrics(request: Request) -> Response:
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(registry), headers={"content-type": content_type})
 
     return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
 
@@ -45,14 +48,18 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serve(ready: Readiness, host: str, port: int) -> AsyncIterator[int]:
+async def serve(ready: Readiness, registry: CollectorRegistry, host: str, port: int) -> AsyncIterator[int]:
     """Serve the three routes while the context lasts; yields the port (a free one when `port` is 0).
 
     Raises OSError when the port is taken.
     """
     listening = socket.create_server((host, port))
     config = uvicorn.Config(
-        Starlette(routes=routes(ready)), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
+        Starlette(routes=routes(ready, registry)),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=1,
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listening]), name="health")

@@ -80,7 +80,7 @@ async def test_connections_are_looked_after_one_by_one(edge: Edge, monkeypatch: 
 
     class Talking:
         sid = ""
-        downlink = SimpleNamespace(bytes=0)
+        downlink, link = SimpleNamespace(bytes=0), SimpleNamespace(held=0)
         said: list[str]
 
         def __init__(self, fault: Exception | None = None) -> None:

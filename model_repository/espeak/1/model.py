@@ -15,7 +15,7 @@ from services.contracts.characters import Voice
 from services.contracts.speech import SPECULATIVE_PARAMETER
 from services.synthesis.embedded import MAX_TEXT_CHARS, EmbeddedVoice
 from services.synthesis.speakers import Request, Speakers
-from services.telemetry import names
+from services.telemetry import model_metrics, names
 
 MAX_TEXT_BYTES = 4 * MAX_TEXT_CHARS
 MAX_VOICE_BYTES = 16 * 1024
@@ -41,8 +41,8 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, Any]) -> None:
         decoupled.require_numpy_1()
         slots = decoupled.slots(args["model_config"], "PARLEY_TTS_SLOTS")
-        histograms = {"first_audio": "From a request's arrival to its first samples"}
-        metrics = _Metrics("parley_tts", args["model_name"], slots, histograms)
+        prefix = model_metrics.SYNTHESIS
+        metrics = _Metrics(prefix, args["model_name"], slots, model_metrics.SECONDS[prefix])
         voice = EmbeddedVoice()
         voice.speak("Ready.", Voice(), lambda samples: True)
         self._speakers = Speakers(slots, voice, metrics)

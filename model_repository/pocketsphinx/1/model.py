@@ -16,7 +16,7 @@ from services.contracts.speech import RecognitionOptions, RecognitionResult
 from services.recognition import embedded
 from services.recognition.utterance import MAX_SECONDS
 from services.recognition.utterances import Request
-from services.telemetry import names
+from services.telemetry import model_metrics, names
 from services.telemetry.tracing import Value
 
 MAX_SAMPLES = int(MAX_SECONDS * UPLINK.sample_rate)
@@ -46,15 +46,8 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, Any]) -> None:
         decoupled.require_numpy_1()
         slots = decoupled.slots(args["model_config"], "PARLEY_STT_SLOTS")
-        metrics = _Metrics(
-            "parley_stt",
-            args["model_name"],
-            slots,
-            {
-                "partial": "From a partial's arrival to its answer",
-                "final": "From a final's arrival to its transcript, speculative or confirmed",
-            },
-        )
+        prefix = model_metrics.RECOGNITION
+        metrics = _Metrics(prefix, args["model_name"], slots, model_metrics.SECONDS[prefix])
         self._utterances = embedded.load(slots, metrics)
         self._traces = Traces("parley-stt", args["model_name"])
 
