@@ -5,6 +5,7 @@ template answers, with a sentence on how to connect a model.
 """
 
 import asyncio
+import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ class AnswerSource:
     detail: str = ""
     """A sentence for the terminal and the page."""
     doubtful: bool = False
-    """The server of the settings did not answer just now."""
+    """The server of the settings did not answer just now, or does not list the model."""
 
     def __repr__(self) -> str:
         return f"AnswerSource({self.mode!r}, url={self.url!r}, model={self.model!r}, detail={self.detail!r})"
@@ -145,6 +146,7 @@ async def _from_settings(url: str, api_key: str, model: str) -> AnswerSource:
         if not model and not _chat_models(listed):
             raise AnswerSourceError(f"PARLEY_LLM_MODEL: needed, since {url}/models lists no model that can chat")
         model = model or _chat_models(listed)[0]
+        doubt = _not_listed(model, listed)
     return AnswerSource("llm", url, api_key, model, f"Answers come from {model} at {url}.{doubt}", bool(doubt))
 
 
@@ -164,6 +166,14 @@ async def _found_here(wanted: str, servers: Sequence[LocalServer]) -> AnswerSour
     missing = f"No language model server on this machine lists {wanted!r} (PARLEY_LLM_MODEL)" if wanted else ""
     reason = missing or "No language model is set and none was found on this machine"
     return AnswerSource("template", detail=f"{reason}, so answers are templates. {HOW_TO_CONNECT}")
+
+
+def _not_listed(model: str, listed: Sequence[str]) -> str:
+    """A sentence where the server lists models, and not this one; Ollama leaves out the tag where it is `latest`."""
+    if not listed or model in listed or f"{model}:latest" in listed:
+        return ""
+    near = difflib.get_close_matches(model, listed, n=3) or listed[:3]
+    return f" It lists no model of that name; PARLEY_LLM_MODEL could be {', '.join(near)}."
 
 
 def _chat_models(listed: Sequence[str]) -> list[str]:

@@ -118,6 +118,17 @@ async def test_the_settings_come_first_and_are_believed(mode: answer_source.Mode
     assert "could not be asked" in source.detail
 
 
+async def test_a_model_that_the_server_does_not_list_is_doubted_with_close_names() -> None:
+    async with answering(listing("qwen3:4b", "llama3.2:latest", "qwen3:8b")) as url:
+        wrong = await choose("llm", url, "", "qwen3:4", [])
+        strange = await choose("llm", url, "", "unknown", [])
+        right = [await choose("llm", url, "", name, []) for name in ("qwen3:4b", "llama3.2")]
+    assert (wrong.doubtful, wrong.model) == (True, "qwen3:4")
+    assert wrong.detail.endswith(" It lists no model of that name; PARLEY_LLM_MODEL could be qwen3:4b, qwen3:8b.")
+    assert strange.detail.endswith("PARLEY_LLM_MODEL could be qwen3:4b, llama3.2:latest, qwen3:8b.")
+    assert not any(source.doubtful for source in right)
+
+
 async def test_without_a_model_the_server_of_the_settings_is_asked_with_the_key() -> None:
     seen: list[str] = []
     async with answering(listing("gpt-x", "gpt-y"), seen) as url:
