@@ -10,9 +10,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
+from services.addresses import is_local
 from services.launcher import http
 
 Mode = Literal["llm", "template", "echo"]
@@ -166,6 +168,26 @@ async def _found_here(wanted: str, servers: Sequence[LocalServer]) -> AnswerSour
     missing = f"No language model server on this machine lists {wanted!r} (PARLEY_LLM_MODEL)" if wanted else ""
     reason = missing or "No language model is set and none was found on this machine"
     return AnswerSource("template", detail=f"{reason}, so answers are templates. {HOW_TO_CONNECT}")
+
+
+def preparing(source: AnswerSource, speculation: Literal["auto", "on", "off"]) -> str:
+    """A sentence on whether answers are prepared in pauses. Whether they cost anything is judged by the address."""
+    host = urlsplit(source.url).hostname or ""
+    if speculation == "off":
+        return "Answers are not prepared in your pauses (PARLEY_SPECULATION=off)."
+    if source.mode != "llm":
+        return "Answers are prepared in your pauses, which is free (PARLEY_SPECULATION=off ends that)."
+    if is_local(host):
+        return (
+            f"Answers are prepared in your pauses, since {host} is on this machine or network and taken for free; "
+            "if it is paid by the token, set PARLEY_SPECULATION=off."
+        )
+    if speculation == "on":
+        return f"Sessions may ask for answers prepared in pauses, which {host} is paid for (PARLEY_SPECULATION=on)."
+    return (
+        f"Answers are not prepared in your pauses, since {host} is taken to be paid by the token; "
+        "PARLEY_SPECULATION=on lets sessions ask for it."
+    )
 
 
 def _not_listed(model: str, listed: Sequence[str]) -> str:
