@@ -9,6 +9,7 @@ from pydantic import AfterValidator
 
 _NAME = re.compile(r"(?=.{1,253}$)\w([\w-]{0,61}\w)?(\.\w([\w-]{0,61}\w)?)*\.?", re.ASCII)
 _HOST_PORT = re.compile(r"(\[(?P<v6>[^\[\]]*)\]|(?P<host>[^:\[\]]*)):(?P<port>\d{1,5})", re.ASCII)
+_LOCAL_DOMAINS = (".local", ".internal", ".lan", ".svc", ".cluster.local", ".localhost")
 
 
 def is_host(text: str) -> bool:
@@ -20,6 +21,14 @@ def is_host(text: str) -> bool:
             return False
         return True
     return _NAME.fullmatch(text) is not None
+
+
+def is_local(host: str) -> bool:
+    """A host of this machine, this network or this cluster, by its name or number."""
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." not in host or host.casefold().endswith(_LOCAL_DOMAINS)
 
 
 def is_host_port(text: str) -> bool:

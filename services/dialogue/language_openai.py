@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import json
 import math
 import random
@@ -18,6 +17,7 @@ import httpx2
 import openai
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
+from services.addresses import is_local
 from services.contracts import events, trace
 from services.dialogue.language import AnswerRequest, LanguageError, LanguageFailed, LanguageTimeout, Message
 from services.dialogue.thoughts import Thoughts, feed, finish
@@ -81,17 +81,6 @@ class _Part:
     """The model has written something, if only thoughts, or has ended."""
     reason: str
     """Why it ended; empty while it has not."""
-
-
-_LOCAL_DOMAINS = (".local", ".internal", ".lan", ".svc", ".cluster.local", ".localhost")
-
-
-def is_local(host: str) -> bool:
-    """A host of this machine, this network or this cluster, by its name or number."""
-    try:
-        return not ipaddress.ip_address(host).is_global
-    except ValueError:
-        return "." not in host or host.casefold().endswith(_LOCAL_DOMAINS)
 
 
 Stream = openai.AsyncStream[ChatCompletionChunk]

@@ -14,9 +14,13 @@ _WORKER_IS_HANDED = frozenset(
 _EDGE_IS_HANDED = frozenset({"nats_url", "host", "port", "session_secret", "log_format"})
 
 
-def check() -> None:
-    """Raises ConfigurationError with all that is wrong in variables that the launcher does not set itself."""
+def check() -> WorkerConfiguration:
+    """The worker's, without what it is handed.
+
+    Raises ConfigurationError with all that is wrong in variables that the launcher does not set itself.
+    """
     wrong: list[str] = []
+    worker = None
     try:
         load(EdgeConfiguration, _EDGE_IS_HANDED)
     except ConfigurationError as error:
@@ -28,7 +32,8 @@ def check() -> None:
         wrong.append(str(error))
     except CastError as error:
         wrong.append(f"PARLEY_CHARACTERS: {error}")
-    if wrong:
+    if wrong or worker is None:
         # A variable that both parts read is said once.
         said = {line.partition(":")[0]: line for line in "\n".join(wrong).splitlines()}
         raise ConfigurationError("\n".join(said.values()))
+    return worker

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from conversations import Talk, untraced
 
+from services.addresses import is_local
 from services.contracts import commands, events
 from services.contracts.characters import Voice
 from services.contracts.errors import Code
@@ -16,7 +17,6 @@ from services.dialogue import actions as do
 from services.dialogue import inputs
 from services.dialogue.conversation import MAX_GUESSES, open_text, speculates
 from services.dialogue.language import AnswerRequest, Message, TemplateSource
-from services.dialogue.language_openai import is_local
 from services.dialogue.playout import Playout
 from services.dialogue.speaking import Speaker
 from services.speech.errors import Reason, SpeechUnavailable
