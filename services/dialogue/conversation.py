@@ -36,6 +36,8 @@ class Utterance:
     """Spoken over an answer: "mm-hm" is no turn then."""
     voiced_s: float = 0.0
     """How much voice there was in it, once it has ended."""
+    abandoned: bool = False
+    """Said to a page that has been loaded anew since: history keeps it, and nobody answers it."""
 
 
 @dataclass(frozen=True)
