@@ -335,6 +335,45 @@ async def test_a_partial_that_fails_costs_nothing_but_itself(ear):
     assert isinstance(final, inputs.FinalTranscript)
 
 
+async def test_a_transcript_for_the_pause_is_asked_for_again_while_the_pause_lasts(ear):
+    ear.feed(0.9, 50)
+    await ear.next()
+    ear.listener.open(1)
+    [stream] = ear.recogniser.streams
+    stream.failure = SpeechUnavailable(Reason.UNREACHABLE, "being started again")
+    ear.listener.pause(1)
+    await asyncio.wait_for(stream.refused.wait(), 5)
+    stream.failure = None
+    prepared = await ear.next()
+    assert isinstance(prepared, inputs.PartialTranscript)
+    assert prepared.whole
+    ear.listener.drop()
+
+
+async def test_the_final_transcript_does_not_wait_for_one_that_hangs(ear):
+    ear.feed(0.9, 50)
+    await ear.next()
+    ear.listener.open(1)
+    [stream] = ear.recogniser.streams
+    stream.gate = asyncio.Event()
+    ear.listener.pause(1)
+    assert await asyncio.wait_for(stream.questions.get(), 5) == "prepared"
+    ear.listener.close(1)
+    assert isinstance(await ear.next(), inputs.FinalTranscript)
+
+
+async def test_what_is_abandoned_says_nothing_any_more(ear):
+    ear.feed(0.9, 50)
+    await ear.next()
+    ear.listener.open(1)
+    ear.listener.close(1)
+    ear.listener.abandon(1)
+    ear.listener.abandon(1)
+    await asyncio.sleep(0)
+    assert ear.recogniser.streams[0].gone.is_set()
+    assert ear.heard.empty()
+
+
 async def test_a_recogniser_that_fails_is_told_once(ear):
     ear.feed(0.9, 50)
     await ear.next()
