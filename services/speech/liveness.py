@@ -27,8 +27,6 @@ async def watched(
 
     Raises SpeechUnavailable when it answers neither; the replica is then known as lifeless until it answers again.
     """
-    import time
-    print(f"  {time.monotonic():.2f} exchange")
     asked = asyncio.create_task(exchange)
     try:
         while True:
@@ -57,13 +55,9 @@ async def glance(replica: Replica, ping: Ping, lifeless: float = LIFELESS_SECOND
 
 
 async def _answers(replica: Replica, ping: Ping, seconds: float) -> bool:
-    import time
-    t=time.monotonic()
-    print(f"  {t:.2f} ping {seconds:.1f}")
     try:
         async with asyncio.timeout(seconds):
             await ping(replica)
-        print(f"  {time.monotonic():.2f} ping ok")
     except TimeoutError:
         return False
     except SpeechUnavailable as error:
