@@ -163,7 +163,7 @@ def _typed(state: Conversation, text: str, at_ms: float, at: float) -> Step:
     elif state.answer:
         state, actions = answering.interrupt(state, at)
     times = Ledger(client_end_ms=at_ms).stamp(Moment.TURN_ENDED, at).stamp(Moment.TRANSCRIBED, at)
-    turn = (*state.turn, Utterance(TYPED, text, spoken=False))
+    turn = (*state.turn, Utterance(TYPED, text, spoken=False, over_at=at))
     return replace(state, turn=turn, ledger=times), actions
 
 

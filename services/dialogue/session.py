@@ -161,6 +161,8 @@ class Session:
                 self._listener.resume(utterance)
             case do.CloseUtterance(utterance):
                 self._listener.close(utterance)
+            case do.AbandonUtterance(utterance):
+                self._listener.abandon(utterance)
             case do.DropUtterances():
                 self._listener.drop()
             case do.Ask(generation, user, character, prepared):

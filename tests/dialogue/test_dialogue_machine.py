@@ -8,7 +8,7 @@ from services.contracts.errors import Code
 from services.contracts.settings import SettingsPatch
 from services.dialogue import actions as do
 from services.dialogue import inputs
-from services.dialogue.conversation import hearing, open_text
+from services.dialogue.conversation import TYPED_WAITS_SECONDS, hearing, open_text
 
 
 def states(talk):
@@ -156,6 +156,43 @@ class TestTheUserGoesOn:
         assert talk.of(do.CloseUtterance) == [do.CloseUtterance(1)]
         talk.transcript(1, "tell me about the weather")
         assert [ask.user for ask in talk.of(do.Ask)] == ["tell me about the weather or better not"]
+
+    def test_what_is_typed_waits_only_a_moment_for_the_transcript_of_what_was_said(self):
+        talk = Talk()
+        talk.listen()
+        talk.utter(1)
+        talk.wait(0.6)
+        talk.wait(1)
+        talk.type_in("hello")
+        talk.wait(TYPED_WAITS_SECONDS - 0.01)
+        assert talk.of(do.Ask) == []
+        talk.wait(0.02)
+        assert talk.of(do.AbandonUtterance) == [do.AbandonUtterance(1)]
+        assert [event.code for event in talk.events(events.Error)] == [Code.RECOGNITION_UNAVAILABLE]
+        assert [ask.user for ask in talk.of(do.Ask)] == ["hello"]
+        talk.transcript(1, "too late")
+        assert [event.text for event in talk.events(events.SttFinished)] == [""]
+
+    def test_what_was_typed_before_the_end_of_the_speech_waits_from_that_end_on(self):
+        talk = Talk()
+        talk.listen()
+        talk.voice()
+        talk.type_in("hello")
+        talk.wait(10)
+        talk.quiet()
+        talk.wait(0.6)
+        assert talk.of(do.AbandonUtterance) == []
+        talk.wait(TYPED_WAITS_SECONDS)
+        assert [ask.user for ask in talk.of(do.Ask)] == ["hello"]
+
+    def test_speech_alone_waits_for_a_slow_recogniser(self):
+        talk = Talk()
+        talk.listen()
+        talk.utter(1)
+        talk.wait(9)
+        assert talk.of(do.AbandonUtterance) == []
+        talk.transcript(1, "hello")
+        assert [ask.user for ask in talk.of(do.Ask)] == ["hello"]
 
 
 def test_a_timer_that_fires_a_moment_early_is_set_again():
