@@ -291,6 +291,7 @@ class Listener:
                 wanted, utterance.wanted = utterance.wanted, None
                 if wanted == "finish":
                     result = await stream.final(speculative=False)
+                    await self._await_earlier(utterance)
                     self._forget_utterance(utterance)
                     self._deliver(FinalTranscript(at=self._clock(), utterance=number, result=result))
                     return
@@ -314,6 +315,7 @@ class Listener:
                     self._deliver(PartialTranscript(at=self._clock(), utterance=number, result=result, whole=whole))
         except SpeechError as error:
             log.warning("an utterance was not recognised", utterance=number, cause=str(error))
+            await self._await_earlier(utterance)
             self._fail(utterance)
         except Exception:
             log.exception("recognition failed", utterance=number)
@@ -321,6 +323,12 @@ class Listener:
         finally:
             self._forget_utterance(utterance)
             stream.abandon()
+
+    async def _await_earlier(self, utterance: _Utterance) -> None:
+        """Transcripts end in the order in which they were spoken, whichever was recognised first."""
+        earlier = [one.task for one in self._utterances.values() if one.number < utterance.number and one.task]
+        if earlier:
+            await asyncio.wait(earlier)
 
     def _fail(self, utterance: _Utterance) -> None:
         self._forget_utterance(utterance)
