@@ -25,33 +25,39 @@ async def watched(
 ) -> ResultT:
     """What `exchange` with the replica gives, however late, while it answers a `ping` now and then.
 
-    Raises SpeechUnavailable when it answers neither; the replica is then known as lifeless until it answers again.
+    Raises SpeechUnavailable when it answers neither. A replica that has failed is looked at before it is asked again.
     """
-    asked = asyncio.create_task(exchange)
     try:
-        while True:
-            if (await asyncio.wait([asked], timeout=lifeless / 3))[0]:
-                break
-            pinged = asyncio.create_task(_answers(replica, ping, lifeless * 2 / 3))
-            try:
-                await asyncio.wait([asked, pinged], return_when=asyncio.FIRST_COMPLETED)
-                if not asked.done() and not pinged.result():
-                    replica.lifeless = True
-                    raise _silent(replica)
-            finally:
-                pinged.cancel()
-        result = asked.result()
-    finally:
-        asked.cancel()
-    replica.lifeless = False
+        result = await _while_alive(replica, exchange, ping, lifeless)
+    except SpeechUnavailable as error:
+        replica.suspect = error.reason is not Reason.AT_CAPACITY
+        raise
+    replica.suspect = False
     return result
 
 
 async def glance(replica: Replica, ping: Ping, lifeless: float = LIFELESS_SECONDS) -> None:
-    """Raises SpeechUnavailable when a replica that was lifeless still is. Costs nothing with any other."""
-    if replica.lifeless and not await _answers(replica, ping, lifeless / 6):
+    """Raises SpeechUnavailable when a replica that has failed answers nothing yet. Costs nothing with any other."""
+    if replica.suspect and not await _answers(replica, ping, lifeless / 6):
         raise _silent(replica)
-    replica.lifeless = False
+
+
+async def _while_alive(
+    replica: Replica, exchange: Coroutine[Any, Any, ResultT], ping: Ping, lifeless: float
+) -> ResultT:
+    asked = asyncio.create_task(exchange)
+    try:
+        while not (await asyncio.wait([asked], timeout=lifeless / 3))[0]:
+            pinged = asyncio.create_task(_answers(replica, ping, lifeless * 2 / 3))
+            try:
+                await asyncio.wait([asked, pinged], return_when=asyncio.FIRST_COMPLETED)
+                if not asked.done() and not pinged.result():
+                    raise _silent(replica)
+            finally:
+                pinged.cancel()
+        return asked.result()
+    finally:
+        asked.cancel()
 
 
 async def _answers(replica: Replica, ping: Ping, seconds: float) -> bool:

@@ -31,8 +31,8 @@ class Replica:
     streams: int = 0
     """Streams of ours that are open on it."""
     avoided_until: float = 0.0
-    lifeless: bool = False
-    """It takes requests and has answered none for a while; see `liveness`."""
+    suspect: bool = False
+    """The last request to it failed; see `liveness`."""
 
     def open(self) -> Any:
         """A bidirectional inference stream; give it to `leave` in the end."""

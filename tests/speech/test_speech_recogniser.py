@@ -372,6 +372,29 @@ class TestLiveness:
             assert (await asked).text == "320 samples"
         await client.close()
 
+    async def test_one_that_says_it_is_not_healthy_and_then_nothing_is_not_waited_for_twice(
+        self, triton: Any, hang: type[Exception]
+    ):
+        """Triton fails what was under way when a model's process died, and leaves unanswered what comes after it."""
+        finals: list[str] = []
+
+        def dead(request: Any) -> None:
+            if request["kind"] == "final":
+                finals.append(request["utterance"])
+            if len(finals) == 1 and request["kind"] == "final":
+                raise ValueError("Stub process 'm_0_0' is not healthy.")
+            raise hang
+
+        client = Recogniser(triton.address, "m", deadline=30.0, patience=0.5, lifeless=0.6)
+        stream = client.open("u")
+        triton.before = dead
+        stream.append(samples(320))
+        with pytest.raises(SpeechUnavailable, match="answers none"):
+            async with asyncio.timeout(5):
+                await stream.final()
+        assert finals == ["u"]
+        await client.close()
+
     async def test_what_is_sent_ahead_does_not_keep_the_end_waiting(self, triton: Any):
         """Nobody waits for it: its patience would be added to that of the transcript."""
         client = Recogniser(triton.address, "m", deadline=30.0, patience=60.0)
