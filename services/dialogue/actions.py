@@ -61,6 +61,13 @@ class CloseUtterance:
 
 
 @dataclass(frozen=True)
+class AbandonUtterance:
+    """Nobody waits for this transcript any longer."""
+
+    utterance: int
+
+
+@dataclass(frozen=True)
 class DropUtterances:
     """Nobody wants the transcript of what is open."""
 
@@ -154,6 +161,7 @@ Action = (
     | PauseUtterance
     | ResumeUtterance
     | CloseUtterance
+    | AbandonUtterance
     | DropUtterances
     | Ask
     | Confirm

@@ -116,15 +116,18 @@ def _skips(before: Answer, after: Answer) -> list[Action]:
 
 def advance(state: Conversation, at: float) -> Step:
     """All that a conversation does as soon as it can: answer, speak, let it sound, commit."""
-    actions: list[Action] = []
+    state, actions = _keep_abandoned(state, at)
     answer = state.answer
     if state.turn and _turn_is_complete(state):
+        more: list[Action] = []
         if answer is None:
-            state, actions = _begin(state, at)
+            state, more = _begin(state, at)
         elif answer.prepared:
-            state, actions = _confirm(state, answer, at)
+            state, more = _confirm(state, answer, at)
+        actions += more
     elif answer and answer.prepared and not state.turn:
-        state, actions = withdraw(state, answer, at)  # in the end nothing understandable was said
+        state, more = withdraw(state, answer, at)  # in the end nothing understandable was said
+        actions += more
     answer = state.answer
     if answer is None:
         return state, actions
@@ -174,7 +177,7 @@ def _begin(state: Conversation, at: float) -> Step:
     """What the user said is complete: have it answered, if it was anything."""
     apart = _apart(state)
     turn = tuple(one for one in state.turn if one not in apart)
-    state, kept = _keep(state, _user_text(apart), at)
+    state, kept = _keep(state, apart, at)
     user = _user_text(turn)
     state = replace(state, turn=(), guesses=0)
     if not user:
@@ -194,15 +197,32 @@ def _apart(state: Conversation) -> tuple[Utterance, ...]:
     return tuple(one for one in state.turn if one.spoken and one.number <= state.severed)
 
 
-def _keep(state: Conversation, user: str, at: float) -> Step:
-    """Words that a lost connection cut off: they were said, and what was typed is answered in their place."""
+def _keep_abandoned(state: Conversation, at: float) -> Step:
+    """What was said to a page that is gone is a turn without an answer, as soon as all of it is transcribed."""
+    abandoned = tuple(one for one in state.turn if one.abandoned)
+    if not abandoned or any(one.text is None for one in abandoned):
+        return state, []
+    rest = tuple(one for one in state.turn if not one.abandoned)
+    return _keep(replace(state, turn=rest), abandoned, at)
+
+
+def _keep(state: Conversation, said: tuple[Utterance, ...], at: float) -> Step:
+    """A turn without an answer: words that a lost connection or page cut off were said all the same."""
+    user = _user_text(said)
     if not user:
         return state, []
     generation, number = state.generation + 1, state.number + 1
-    character = speakers(state.cast)[0]
-    turn = out.Turn(number=number, user=user, assistant="", character=character.id, spoken=True, cut=True, at=at)
+    turn = out.Turn(
+        number=number,
+        user=user,
+        assistant="",
+        character=speakers(state.cast)[0].id,
+        spoken=any(one.spoken for one in said),
+        cut=True,
+        at=at,
+    )
     state = replace(state, generation=generation, number=number, memory=state.memory.commit(turn))
-    return state, [do.Send(out.TurnCommitted(generation=generation, turn=turn))]
+    return state, [do.Send(out.TurnCommitted(generation=generation, turn=turn)), do.Checkpoint()]
 
 
 def _new_answer(state: Conversation, user: str, at: float, times: Ledger) -> Answer:

@@ -39,6 +39,8 @@ class Patience:
     """The same after words that plainly end."""
     unfinished_s: float = 0.5
     """The same after words that plainly do not."""
+    long_s: float = 44.0
+    """A turn that has lasted so long ends with its next pause, however short: better there than in a word."""
     longest_s: float = 50.0
     """A turn is ended by force after so long; recognition takes utterances of up to 60 s."""
 
@@ -123,6 +125,8 @@ def quiet(state: Endpointing, at: float, patience: Patience) -> tuple[Endpointin
                 return QUIET, []
             # The decision came late, in one burst of frames: it was speech all the same.
             return _pause(state, at, patience), [Began(state.started_at)]
+        case Phase.SPEAKING if at >= state.started_at + patience.long_s:
+            return QUIET, [_ended(state, at)]
         case Phase.SPEAKING:
             return _pause(state, at, patience), []
         case Phase.QUIET | Phase.PAUSING:

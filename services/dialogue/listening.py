@@ -7,9 +7,9 @@ audio back in a pause, so that recognition can prepare the transcript while the 
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import structlog
@@ -18,6 +18,7 @@ from structlog.contextvars import bound_contextvars
 from services.contracts.audio import MAX_UPLINK_SAMPLES, UPLINK
 from services.contracts.errors import MEANINGS, Code
 from services.contracts.frame import Header
+from services.contracts.speech import RecognitionResult
 from services.dialogue import barge_in
 from services.dialogue.inputs import (
     Event,
@@ -74,6 +75,8 @@ class _Utterance:
     wanted: Literal["prepare", "finish"] | None = None
     """What to ask recognition for next, before any further partial transcript."""
     signal: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    """Its final transcript is wanted, and nothing else of it."""
     held: list[Samples] | None = None
     """Audio after a pause began; None while there is none."""
     pauses: int = 0
@@ -290,16 +293,22 @@ class Listener:
                 self._current = None
             utterance.wanted = "finish"
             utterance.signal.set()
+            utterance.over.set()
 
     def drop(self) -> None:
         """Nobody wants the transcripts of what is open."""
-        for utterance in list(self._utterances.values()):
+        for number in list(self._utterances):
+            self.abandon(number)
+
+    def abandon(self, number: int) -> None:
+        """Nobody waits for this transcript any longer."""
+        utterance = self._utterances.get(number)
+        if utterance:
             # Said here and not left to its task, which may not have begun yet.
             self._forget_utterance(utterance)
             utterance.stream.abandon()
             if utterance.task:
                 utterance.task.cancel()
-        self._current = None
 
     async def _follow(self, utterance: _Utterance) -> None:
         """Asks for transcripts, one request after the other, until the final one is there."""
@@ -314,6 +323,7 @@ class Listener:
                 if wanted == "finish":
                     result = await stream.final(speculative=False)
                     utterance.span.attributes[names.AUDIO_SECONDS] = result.audio_seconds
+                    await self._await_earlier(utterance)
                     self._forget_utterance(utterance)
                     self._deliver(FinalTranscript(at=self._clock(), utterance=number, result=result))
                     return
@@ -321,10 +331,15 @@ class Listener:
                     continue
                 pauses = utterance.pauses
                 try:
-                    result = await (stream.final(speculative=True) if wanted else stream.partial())
+                    question = stream.final(speculative=True) if wanted else stream.partial()
+                    result = await _unless(utterance.over, question)
                 except SpeechError as error:
                     # The stream keeps the audio: what could not be shown meanwhile may still be recognised in the end.
                     log.debug("a partial transcript was not made", utterance=number, cause=str(error))
+                    if wanted and utterance.held is not None:
+                        utterance.wanted = utterance.wanted or wanted
+                    continue
+                if result is None:
                     continue
                 utterance.partials += 1
                 whole = bool(wanted) and utterance.held is not None and utterance.pauses == pauses
@@ -334,6 +349,7 @@ class Listener:
         except SpeechError as error:
             log.warning("an utterance was not recognised", utterance=number, cause=str(error))
             utterance.failure = str(error)
+            await self._await_earlier(utterance)
             self._fail(utterance)
         except Exception:
             log.exception("recognition failed", utterance=number)
@@ -342,6 +358,12 @@ class Listener:
         finally:
             self._forget_utterance(utterance)
             stream.abandon()
+
+    async def _await_earlier(self, utterance: _Utterance) -> None:
+        """Transcripts end in the order in which they were spoken, whichever was recognised first."""
+        earlier = [one.task for one in self._utterances.values() if one.number < utterance.number and one.task]
+        if earlier:
+            await asyncio.wait(earlier)
 
     def _fail(self, utterance: _Utterance) -> None:
         self._forget_utterance(utterance)
@@ -354,3 +376,14 @@ class Listener:
             utterance.trace.end(utterance.span, utterance.failure)
         if self._current is utterance:
             self._current = None
+
+
+async def _unless(over: asyncio.Event, question: Coroutine[Any, Any, RecognitionResult]) -> RecognitionResult | None:
+    """The answer, or None when it is `over` before: that a recogniser is gone may take long to be known."""
+    asked, ended = asyncio.create_task(question), asyncio.create_task(over.wait())
+    try:
+        await asyncio.wait([asked, ended], return_when=asyncio.FIRST_COMPLETED)
+        return asked.result() if asked.done() else None
+    finally:
+        asked.cancel()
+        ended.cancel()

@@ -174,6 +174,8 @@ class Session:
                 self._listener.resume(utterance)
             case do.CloseUtterance(utterance):
                 self._listener.close(utterance)
+            case do.AbandonUtterance(utterance):
+                self._listener.abandon(utterance)
             case do.DropUtterances():
                 self._listener.drop()
             case do.Ask(generation, user, character, prepared):
@@ -309,6 +311,10 @@ class Session:
         self._lost_some = False
         # Not counted as connected before the first sign of it: the reply to this may come too late for its edge.
         self.detached_at = self._present_at = self.heard_from_at = self._clock()
+        if fresh:
+            # Before the greeting, so that its history has the turn that was going on, as far as it was heard.
+            outbox.attached = False
+            self.receive(inputs.ConnectionBack(at=self._clock(), fresh=True))
         ready = events.Ready(
             protocol=commands.PROTOCOL,
             session_id=self.sid,
@@ -327,7 +333,8 @@ class Session:
         outbox.attached = True
         if complete:
             outbox.replay(request.last_sequence)
-        self.receive(inputs.ConnectionBack(at=self._clock(), fresh=fresh))
+        if not fresh:
+            self.receive(inputs.ConnectionBack(at=self._clock(), fresh=False))
         self._send(mood_event(self._state, mood(self._state)))
         if self._owed:
             owed, self._owed = self._owed, ""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from services.contracts.audio import UPLINK
 from services.contracts.speech import RecognitionOptions, RecognitionResult
-from services.speech import wire
+from services.speech import liveness, wire
 from services.speech.errors import Reason, SpeechError, SpeechUnavailable
 from services.speech.measuring import RecognitionMeasures
 from services.speech.replicas import Replica, Replicas, UtteranceUnknown, explain
@@ -40,6 +40,10 @@ class StreamOptions:
     deadline: float
     """Seconds that a partial or a final may take altogether."""
     patience: float
+    """Seconds from its request on for which other replicas are asked, or the same again, for the transcript that ends
+    the utterance. For anything else each is asked once: the audio is kept, and the next question comes soon."""
+    lifeless: float
+    """Seconds after which a replica that answers nothing at all is given up."""
     template: RecognitionOptions
     """`utterance`, language, prompt and word times of every request."""
     measures: RecognitionMeasures
@@ -53,6 +57,7 @@ class _Asked:
     samples: int
     """It is about so many samples from the start, whatever was appended after it was asked."""
     answer: "asyncio.Future[RecognitionResult]"
+    retried_until: float
     due: float
 
 
@@ -170,7 +175,9 @@ class RecognitionStream:
         options = msgspec.structs.replace(
             self._options.template, kind=kind, speculative=speculative, deadline_ms=round(deadline * 1000)
         )
-        asked = _Asked(options, self._total, loop.create_future(), loop.time() + deadline)
+        now = loop.time()
+        patience = self._options.patience if kind == "final" and not speculative else 0.0
+        asked = _Asked(options, self._total, loop.create_future(), now + patience, now + deadline)
         self._asked.append(asked)
         self._start()
         try:
@@ -226,13 +233,20 @@ class RecognitionStream:
         replica, self._holder = self._holder, None
         if replica is None:
             return
-        request = self._request(RecognitionOptions(utterance=self._id, kind="drop"), 0, 0)
         try:
             async with asyncio.timeout(_FAREWELL_SECONDS):
-                with replica.stream() as call:
-                    await _exchange(call, replica, request)
+                await self._drop(replica, self._id)
         except (TimeoutError, SpeechError, UtteranceUnknown):
             pass  # a replica that is gone has forgotten anyway; else it does after ten idle seconds
+
+    async def _ping(self, replica: Replica) -> None:
+        """A `drop` is answered ahead of all that waits; this one is of an utterance that there is not."""
+        await self._drop(replica, "ping")
+
+    async def _drop(self, replica: Replica, utterance: str) -> None:
+        request = self._request(RecognitionOptions(utterance=utterance, kind="drop"), 0, 0)
+        with replica.stream() as call:
+            await _exchange(call, replica, request)
 
     @property
     def _id(self) -> str:
@@ -269,7 +283,7 @@ class RecognitionStream:
             return RecognitionResult(utterance=self._id, text="", is_final=asked.options.kind == "final")
         try:
             async with asyncio.timeout_at(asked.due):
-                result = await self._exchange(asked.options, asked.samples)
+                result = await self._exchange(asked.options, asked.samples, asked.retried_until)
         except TimeoutError as error:
             self._disconnect()
             raise SpeechUnavailable(Reason.DEADLINE, f"{self._options.model} did not answer in time") from error
@@ -284,13 +298,13 @@ class RecognitionStream:
         options = msgspec.structs.replace(self._options.template, kind="append")
         try:
             async with asyncio.timeout(self._options.deadline):
-                await self._exchange(options, self._total)
+                await self._exchange(options, self._total, retried_until=0.0)
         except (SpeechError, TimeoutError):
             # Nobody waits for this; the samples are kept, and the next samples or question try again.
             self._disconnect()
             await asyncio.sleep(_RETRY_APPEND_SECONDS)
 
-    async def _exchange(self, options: RecognitionOptions, upto: int) -> RecognitionResult | None:
+    async def _exchange(self, options: RecognitionOptions, upto: int, retried_until: float) -> RecognitionResult | None:
         """One request that brings the model to `upto` samples, on the present connection or on another replica."""
         if self._connection is not None:
             try:
@@ -299,10 +313,12 @@ class RecognitionStream:
                 if isinstance(error, SpeechUnavailable):
                     self._replicas.avoid(self._connection.replica, error.reason)
                 self._disconnect()
-        patience = Patience(self._options.patience, self._options.patience)
+        left = max(0.0, retried_until - asyncio.get_running_loop().time())
+        patience = Patience(left, left)
         return await ask_around(self._replicas, lambda replica: self._begin(replica, options, upto), patience)
 
     async def _begin(self, replica: Replica, options: RecognitionOptions, upto: int) -> RecognitionResult | None:
+        await liveness.glance(replica, self._ping, self._options.lifeless)
         connection = _Connection(replica, self._options.traceparent)
         self._holder = replica
         try:
@@ -321,7 +337,8 @@ class RecognitionStream:
         start = min(connection.sent, upto)
         clock = asyncio.get_running_loop().time
         begun = clock()
-        result = await connection.exchange(self._request(options, start, upto))
+        exchange = connection.exchange(self._request(options, start, upto))
+        result = await liveness.watched(connection.replica, exchange, self._ping, self._options.lifeless)
         self._busy += clock() - begun
         connection.started = True
         connection.sent = max(connection.sent, upto)

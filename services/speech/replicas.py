@@ -38,6 +38,8 @@ class Replica:
     """The first failure of the outage that the last failure belongs to."""
     failed_at: float = -math.inf
     """The last failure since it answered."""
+    suspect: bool = False
+    """The last request to it failed; see `liveness`."""
 
     def open(self, traceparent: str = "") -> Any:
         """A bidirectional inference stream, part of that trace; give it to `leave` in the end."""

@@ -38,6 +38,8 @@ class ScriptedStream:
         self.silent = False
         self.gate: asyncio.Event | None = None
         """Speculative transcripts wait for it."""
+        self.late: asyncio.Event | None = None
+        """The final transcript waits for it, and whether it fails is seen then."""
 
     def append(self, samples):
         self.samples = np.concatenate([self.samples, samples])
@@ -47,6 +49,8 @@ class ScriptedStream:
         return self._result("partial")
 
     async def final(self, speculative=False):
+        if not speculative and self.late:
+            await self.late.wait()
         result = self._result("prepared" if speculative else "final")
         if speculative and self.gate:
             await self.gate.wait()
@@ -336,6 +340,73 @@ async def test_a_partial_that_fails_costs_nothing_but_itself(ear):
     ear.listener.close(1)
     final = await ear.next()
     assert isinstance(final, inputs.FinalTranscript)
+
+
+async def test_a_transcript_for_the_pause_is_asked_for_again_while_the_pause_lasts(ear):
+    ear.feed(0.9, 50)
+    await ear.next()
+    ear.listener.open(1)
+    [stream] = ear.recogniser.streams
+    stream.failure = SpeechUnavailable(Reason.UNREACHABLE, "being started again")
+    ear.listener.pause(1)
+    await asyncio.wait_for(stream.refused.wait(), 5)
+    stream.failure = None
+    prepared = await ear.next()
+    assert isinstance(prepared, inputs.PartialTranscript)
+    assert prepared.whole
+    ear.listener.drop()
+
+
+async def test_the_final_transcript_does_not_wait_for_one_that_hangs(ear):
+    ear.feed(0.9, 50)
+    await ear.next()
+    ear.listener.open(1)
+    [stream] = ear.recogniser.streams
+    stream.gate = asyncio.Event()
+    ear.listener.pause(1)
+    assert await asyncio.wait_for(stream.questions.get(), 5) == "prepared"
+    ear.listener.close(1)
+    assert isinstance(await ear.next(), inputs.FinalTranscript)
+
+
+@pytest.mark.parametrize("fate", ["recognised", "failed", "abandoned"])
+@pytest.mark.parametrize("second_fails", [False, True])
+async def test_transcripts_end_in_the_order_in_which_they_were_spoken(ear, fate, second_fails):
+    ear.feed(0.9, 50)
+    await ear.next()
+    for number in (1, 2):
+        ear.listener.open(number)
+        ear.feed(0.9, 50)
+        ear.listener.close(number)
+    first, second = ear.recogniser.streams
+    first.late = asyncio.Event()
+    if second_fails:
+        second.failure = SpeechUnavailable(Reason.UNREACHABLE, "gone")
+    await asyncio.wait_for(second.refused.wait() if second_fails else second.questions.get(), 5)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert ear.heard.empty()
+    if fate == "failed":
+        first.failure = SpeechUnavailable(Reason.UNREACHABLE, "gone")
+    if fate == "abandoned":
+        ear.listener.abandon(1)
+    first.late.set()
+    ends = [] if fate == "abandoned" else [await ear.next()]
+    ends.append(await ear.next())
+    assert [end.utterance for end in ends] == ([2] if fate == "abandoned" else [1, 2])
+    assert isinstance(ends[-1], inputs.RecognitionFailed if second_fails else inputs.FinalTranscript)
+
+
+async def test_what_is_abandoned_says_nothing_any_more(ear):
+    ear.feed(0.9, 50)
+    await ear.next()
+    ear.listener.open(1)
+    ear.listener.close(1)
+    ear.listener.abandon(1)
+    ear.listener.abandon(1)
+    await asyncio.sleep(0)
+    assert ear.recogniser.streams[0].gone.is_set()
+    assert ear.heard.empty()
 
 
 async def test_a_recogniser_that_fails_is_told_once(ear):
