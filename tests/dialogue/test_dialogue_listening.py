@@ -345,7 +345,7 @@ async def test_a_partial_that_fails_costs_nothing_but_itself(ear):
 async def test_a_transcript_for_the_pause_is_asked_for_again_while_the_pause_lasts(ear):
     ear.feed(0.9, 50)
     await ear.next()
-    ear.listener.open(1)
+    ear.listener.open(1, untraced())
     [stream] = ear.recogniser.streams
     stream.failure = SpeechUnavailable(Reason.UNREACHABLE, "being started again")
     ear.listener.pause(1)
@@ -360,7 +360,7 @@ async def test_a_transcript_for_the_pause_is_asked_for_again_while_the_pause_las
 async def test_the_final_transcript_does_not_wait_for_one_that_hangs(ear):
     ear.feed(0.9, 50)
     await ear.next()
-    ear.listener.open(1)
+    ear.listener.open(1, untraced())
     [stream] = ear.recogniser.streams
     stream.gate = asyncio.Event()
     ear.listener.pause(1)
@@ -375,7 +375,7 @@ async def test_transcripts_end_in_the_order_in_which_they_were_spoken(ear, fate,
     ear.feed(0.9, 50)
     await ear.next()
     for number in (1, 2):
-        ear.listener.open(number)
+        ear.listener.open(number, untraced())
         ear.feed(0.9, 50)
         ear.listener.close(number)
     first, second = ear.recogniser.streams
@@ -400,7 +400,7 @@ async def test_transcripts_end_in_the_order_in_which_they_were_spoken(ear, fate,
 async def test_what_is_abandoned_says_nothing_any_more(ear):
     ear.feed(0.9, 50)
     await ear.next()
-    ear.listener.open(1)
+    ear.listener.open(1, untraced())
     ear.listener.close(1)
     ear.listener.abandon(1)
     ear.listener.abandon(1)
