@@ -61,6 +61,13 @@ class CloseUtterance:
 
 
 @dataclass(frozen=True)
+class CutUtterance:
+    """It is as long as it may be: it ends where it was quietest of late, and the voice goes on from there."""
+
+    utterance: int
+
+
+@dataclass(frozen=True)
 class AbandonUtterance:
     """Nobody waits for this transcript any longer."""
 
@@ -161,6 +168,7 @@ Action = (
     | PauseUtterance
     | ResumeUtterance
     | CloseUtterance
+    | CutUtterance
     | AbandonUtterance
     | DropUtterances
     | Ask

@@ -113,7 +113,10 @@ def _decided(state: Conversation, decisions: list[endpointing.Decision], at: flo
                     for one in state.turn
                 )
                 state = replace(state, ledger=times, turn=turn)
-                actions += [do.CloseUtterance(state.utterances), do.ExpectVoice()]
+                if decision.forced:
+                    actions.append(do.CutUtterance(state.utterances))
+                else:
+                    actions += [do.CloseUtterance(state.utterances), do.ExpectVoice()]
     return state, actions
 
 

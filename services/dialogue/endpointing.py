@@ -95,6 +95,8 @@ class Ended:
 
     speech_end: float
     voiced_s: float
+    forced: bool = False
+    """They are not done: the turn is as long as it may be."""
 
 
 Decision = Began | Hesitated | Resumed | Ended
@@ -148,7 +150,7 @@ def elapsed(state: Endpointing, now: float, patience: Patience) -> tuple[Endpoin
         case Phase.ONSET:
             return _speaking(state, patience), [Began(state.started_at)]
         case Phase.SPEAKING:
-            return QUIET, [_ended(state, now)]
+            return QUIET, [replace(_ended(state, now), forced=True)]
         case Phase.PAUSING:
             end = state.last_speech_at + patience.silence(state.wording)
             if now >= end:

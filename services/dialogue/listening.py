@@ -28,6 +28,7 @@ from services.dialogue.inputs import (
     VoiceStarted,
     VoiceStopped,
 )
+from services.dialogue.loudness import BLOCK, loudness_of, quietest
 from services.dialogue.timeline import AudioClock
 from services.dialogue.tracing import TurnTrace
 from services.dialogue.vad import SENSITIVITIES, WINDOW, DetectionTicks, Recurrence, Samples
@@ -46,11 +47,14 @@ _KEPT_SAMPLES = int((barge_in.ADAPTING_S + barge_in.LONGEST_ONSET_S + 0.4) * UPL
 """A voice over an answer is known to be one so late, and its beginning is wanted then."""
 _KEPT_FRAMES = 128
 """The detector's word on where speech ended comes a few frames late."""
-_BLOCK = UPLINK.sample_rate // 200
-"""5 ms."""
 _FADED = 0.02
 """Of the loudest 5 ms of the last second: 34 dB under it speech has ended, if that is not the room's noise."""
 _LATEST_WORD = 2 * WINDOW
+_LONG_SAMPLES = 47 * UPLINK.sample_rate
+"""An utterance of this length may be cut before long (`endpointing.Patience.longest_s`): from here on its audio is
+given on late, so that there is a choice of where."""
+_CHOICE_SAMPLES = int(1.5 * UPLINK.sample_rate)
+"""The choice: a few words, and less than is kept, since what comes after the cut begins the next utterance."""
 _LONGEST_GAP_FRAMES = 50
 """Frames lost in a row, up to 1 s, are filled with silence; more is a break in the stream."""
 _PARTIAL_S = 0.2
@@ -77,6 +81,10 @@ class _Utterance:
     signal: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
     """Its final transcript is wanted, and nothing else of it."""
+    length: int = 0
+    """Samples that were given to it."""
+    tail: deque[Samples] = field(default_factory=lambda: deque[Samples]())
+    """Of a long one: its last samples, which recognition has not got yet."""
     held: list[Samples] | None = None
     """Audio after a pause began; None while there is none."""
     pauses: int = 0
@@ -84,6 +92,20 @@ class _Utterance:
     partials: int = 0
     failure: str = ""
     task: asyncio.Task[None] | None = None
+
+    def give(self, samples: Samples) -> None:
+        self.length += len(samples)
+        self.tail.append(samples)
+        choice = _CHOICE_SAMPLES if self.length > _LONG_SAMPLES else 0
+        waiting = sum(len(one) for one in self.tail)
+        while self.tail and waiting > choice:
+            first = self.tail.popleft()
+            waiting -= len(first)
+            self.stream.append(first)
+
+    def give_all(self) -> None:
+        while self.tail:
+            self.stream.append(self.tail.popleft())
 
 
 class Listener:
@@ -157,7 +179,7 @@ class Listener:
         current = self._current
         if current is not None:
             if current.held is None:
-                current.stream.append(samples)
+                current.give(samples)
                 self._given = self._end
             else:
                 current.held.append(samples)
@@ -179,15 +201,18 @@ class Listener:
     def _scored(self, start: int, score: float) -> None:
         """The window that begins at sample `start` has this probability of voice."""
         if not self._voiced and score >= self.sensitivity.begin:
-            self._voiced = True
-            self._voice_start = start
-            asyncio.get_running_loop().call_later(_BREAK_S, self._watch, self._era)
-            self._deliver(VoiceStarted(at=self._timeline.worker_time(start), client_ms=self._timeline.client_ms(start)))
+            self._begin_voice(start)
         elif self._voiced and score < self.sensitivity.end:
             self._voiced = False
             end = self._last_sound(start)
             self._spoke_until(end)
             self._deliver(VoiceStopped(at=self._timeline.worker_time(end), client_ms=self._timeline.client_ms(end)))
+
+    def _begin_voice(self, start: int) -> None:
+        self._voiced = True
+        self._voice_start = start
+        asyncio.get_running_loop().call_later(_BREAK_S, self._watch, self._era)
+        self._deliver(VoiceStarted(at=self._timeline.worker_time(start), client_ms=self._timeline.client_ms(start)))
 
     def _last_sound(self, start: int) -> int:
         """Where the speech ended that the detector misses from sample `start` on.
@@ -197,13 +222,12 @@ class Listener:
         """
         heard = np.concatenate([samples for _, samples in self._kept])
         heard = heard[: max(0, start - self._kept[0][0])][-UPLINK.sample_rate :]
-        blocks = heard[len(heard) % _BLOCK :].reshape(-1, _BLOCK)
-        loudness = np.sqrt(np.mean(blocks * blocks, axis=1))
+        loudness = loudness_of(heard[len(heard) % BLOCK :])
         if not len(loudness):
             return start
         sounding = np.flatnonzero(loudness > _FADED * loudness.max())
         return (
-            max(start - _LATEST_WORD, start - (len(blocks) - 1 - int(sounding[-1])) * _BLOCK)
+            max(start - _LATEST_WORD, start - (len(loudness) - 1 - int(sounding[-1])) * BLOCK)
             if len(sounding)
             else start
         )
@@ -262,7 +286,7 @@ class Listener:
         begin = max(self._given, self._voice_start - PREROLL_SAMPLES)
         for start, samples in self._kept:
             if start + len(samples) > begin:
-                stream.append(samples[max(0, begin - start) :])
+                utterance.give(samples[max(0, begin - start) :])
         self._given = self._end
         self._utterances[number] = utterance
         self._current = utterance
@@ -272,6 +296,7 @@ class Listener:
     def pause(self, number: int) -> None:
         utterance = self._utterances.get(number)
         if utterance and utterance.held is None:
+            utterance.give_all()
             utterance.held = []
             utterance.pauses += 1
             utterance.wanted = utterance.wanted or "prepare"
@@ -281,7 +306,7 @@ class Listener:
         utterance = self._utterances.get(number)
         if utterance and utterance.held is not None:
             for samples in utterance.held:
-                utterance.stream.append(samples)
+                utterance.give(samples)
             utterance.held = None
             self._given = self._end
 
@@ -291,9 +316,23 @@ class Listener:
         if utterance:
             if self._current is utterance:
                 self._current = None
+            utterance.give_all()
             utterance.wanted = "finish"
             utterance.signal.set()
             utterance.over.set()
+
+    def cut(self, number: int) -> None:
+        """Closes an utterance in the middle of speech, where it was quietest of late; the voice goes on from there."""
+        utterance = self._utterances.get(number)
+        end = self._end
+        if utterance and utterance.tail:
+            tail = np.concatenate(utterance.tail)
+            kept = quietest(tail)
+            utterance.tail = deque([tail[:kept]])
+            end -= len(tail) - kept
+        self.close(number)
+        self._given = end
+        self._begin_voice(end)
 
     def drop(self) -> None:
         """Nobody wants the transcripts of what is open."""

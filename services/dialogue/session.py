@@ -174,6 +174,8 @@ class Session:
                 self._listener.resume(utterance)
             case do.CloseUtterance(utterance):
                 self._listener.close(utterance)
+            case do.CutUtterance(utterance):
+                self._listener.cut(utterance)
             case do.AbandonUtterance(utterance):
                 self._listener.abandon(utterance)
             case do.DropUtterances():

@@ -10,7 +10,7 @@ from conversations import untraced
 from services.contracts.errors import Code
 from services.contracts.frame import Header, Kind
 from services.contracts.speech import RecognitionResult
-from services.dialogue import inputs
+from services.dialogue import inputs, listening
 from services.dialogue.barge_in import ADAPTING_S, ONSET_S
 from services.dialogue.listening import PREROLL_SAMPLES, FrameRefused, Listener
 from services.dialogue.vad import Sensitivity
@@ -395,6 +395,74 @@ async def test_transcripts_end_in_the_order_in_which_they_were_spoken(ear, fate,
     ends.append(await ear.next())
     assert [end.utterance for end in ends] == ([2] if fate == "abandoned" else [1, 2])
     assert isinstance(ends[-1], inputs.RecognitionFailed if second_fails else inputs.FinalTranscript)
+
+
+class TestAnUtteranceAsLongAsItMayBe:
+    """It is cut where it was quietest of late, though the detector has heard no pause in it."""
+
+    @pytest.fixture(autouse=True)
+    def long_after_two_seconds(self, monkeypatch):
+        monkeypatch.setattr(listening, "_LONG_SAMPLES", 32_000)
+
+    @staticmethod
+    async def spoken(ear, *loudness):
+        ear.feed(0.9, 10)
+        assert isinstance(await ear.next(), inputs.VoiceStarted)
+        ear.listener.open(1, untraced())
+        ear.feed(0.9, 90)
+        for loud, frames in loudness:
+            ear.feed(loud, frames)
+        while not ear.heard.empty():
+            assert not isinstance(await ear.next(), inputs.VoiceStopped)
+        begun = ear.now - ear.listener._end / 16_000
+        ear.listener.cut(1)
+        started = await ear.next()
+        assert isinstance(started, inputs.VoiceStarted)
+        ear.listener.open(2, untraced())
+        first, second = ear.recogniser.streams
+        assert len(first.samples) + len(second.samples) == ear.listener._end
+        assert started.at == pytest.approx(begun + len(first.samples) / 16_000, abs=0.001)
+        ear.feed(0.9, 5)
+        assert ear.heard.empty()
+        assert isinstance(await ear.next(), inputs.FinalTranscript)
+        ear.listener.drop()
+        return first, second
+
+    async def test_it_ends_in_the_dip(self, ear):
+        first, second = await self.spoken(ear, (0.9, 60), (0.4, 3), (0.9, 20))
+        assert len(first.samples) == pytest.approx((100 + 60 + 1.5) * FRAME, abs=160)
+        assert np.abs(second.samples[:160]).max() < 0.5
+
+    async def test_the_deepest_one_counts(self, ear):
+        first, _ = await self.spoken(ear, (0.9, 30), (0.4, 3), (0.9, 20), (0.5, 3), (0.9, 10))
+        assert len(first.samples) == pytest.approx((100 + 30 + 1.5) * FRAME, abs=160)
+
+    async def test_a_dip_of_long_ago_does_not(self, ear):
+        first, _ = await self.spoken(ear, (0.4, 3), (0.9, 100))
+        assert len(first.samples) >= (203 - 75) * FRAME
+
+    async def test_what_is_short_ends_where_it_is(self, ear):
+        ear.feed(0.9, 50)
+        await ear.next()
+        ear.listener.open(1, untraced())
+        ear.listener.cut(1)
+        assert len(ear.recogniser.streams[0].samples) == 50 * FRAME
+        ear.listener.drop()
+
+    async def test_a_pause_gives_on_all_of_it(self, ear):
+        ear.feed(0.9, 10)
+        await ear.next()
+        ear.listener.open(1, untraced())
+        ear.feed(0.9, 190)
+        [stream] = ear.recogniser.streams
+        assert len(stream.samples) == pytest.approx((200 - 75) * FRAME, abs=FRAME)
+        ear.listener.pause(1)
+        assert len(stream.samples) == 200 * FRAME
+        ear.feed(0.9, 10)
+        ear.listener.resume(1)
+        ear.listener.close(1)
+        assert len(stream.samples) == 210 * FRAME
+        ear.listener.drop()
 
 
 async def test_what_is_abandoned_says_nothing_any_more(ear):
