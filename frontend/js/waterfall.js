@@ -1,6 +1,6 @@
 // Where the time of a turn went: one bar per answer, its table behind it, and the percentiles over the last turns.
 
-const OWNERS = {
+export const OWNERS = {
   setting: "your pause setting",
   recognition: "recognition",
   language: "language model",
@@ -15,7 +15,7 @@ export function seconds(ms) {
   return `${(ms / 1000).toFixed(2)} s`;
 }
 
-function element(tag, className, text) {
+export function element(tag, className, text) {
   const made = document.createElement(tag);
   if (className) made.className = className;
   if (text !== undefined) made.textContent = text;

@@ -68,9 +68,12 @@ class Session:
         publish: Callable[[bytes], None],
         wid: str,
         restored: Checkpoint | None = None,
+        measured: Callable[[events.TurnMetrics], None] = lambda turn: None,
     ) -> None:
+        """`measured` is told each turn whose time is known."""
         self.sid = sid
         self._wid = wid
+        self._measured = measured
         self.token = token
         self._tools = tools
         self._clock = tools.clock
@@ -176,7 +179,10 @@ class Session:
                 self._playout.close(generation, slots)
             case do.StopAnswer(generation):
                 self._speaker.stop(generation)
-            case do.Measure() | do.Speculated() | do.TurnOver():
+            case do.Measure(turn):
+                count(action, cause)
+                self._measured(turn)
+            case do.Speculated() | do.TurnOver():
                 count(action, cause)
             case do.Checkpoint():
                 self._tools.checkpoints.save(self.sid, self._checkpoint())

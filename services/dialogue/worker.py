@@ -18,9 +18,10 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from services.contracts import subjects
+from services.contracts import subjects, turns
 from services.contracts.assignment import BEAT_SECONDS, Attach, Attached, Beat
 from services.contracts.errors import Code
+from services.contracts.events import TurnMetrics
 from services.contracts.settings import SessionSettings, apply
 from services.dialogue.bus import Sender, settle, subscribe
 from services.dialogue.session import Session, Tools
@@ -167,6 +168,7 @@ class Worker:
             lambda message: self._sender.publish(out, message),
             self.wid,
             restored,
+            self._measured,
         )
         held = _Held(session)
         held.attach = await subscribe(self._client, subjects.attach(sid), self._attach(held))
@@ -177,6 +179,10 @@ class Worker:
         metrics.SESSIONS.set(len(self._held))
         log.info("session opened", session=sid, resumed=request.resume, client=request.client)
         return held
+
+    def _measured(self, turn: TurnMetrics) -> None:
+        """Every edge hears of it, for its view of the fleet's latencies."""
+        self._sender.publish(subjects.TURNS, turns.encode(turns.measured(turn, self._tools.clock())))
 
     def _possible(self, settings: SessionSettings) -> SessionSettings:
         """The settings, with this worker's own where it does not have what they name."""
