@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from services.launcher import instance
+from services.launcher.config import LauncherConfiguration
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "observability" / "prometheus"
 RUNBOOKS = ROOT / "docs" / "operations.md"
@@ -73,3 +76,10 @@ def test_the_budget_is_watched_over_four_pairs_of_windows():
         if "burn" in rule["labels"]
     }
     assert burns == {("14.4", "1h", "5m"), ("6", "6h", "30m"), ("3", "1d", "2h"), ("1", "3d", "6h")}
+
+
+def test_the_configuration_looks_where_a_stack_of_this_machine_writes():
+    [job] = yaml.safe_load((FOLDER / "prometheus.yaml").read_text())["scrape_configs"]
+    [found] = job["file_sd_configs"][0]["files"]
+    default = LauncherConfiguration.model_fields["state_dir"].default
+    assert (FOLDER / found).resolve() == (ROOT / default / instance.TARGETS).resolve()
