@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import yaml
 from prometheus import RULES, Prometheus, watching
+from prometheus_client import CollectorRegistry, Histogram
 
 from services.launcher import bench_stack
+from services.telemetry import health, metrics
 
 ROOT = Path(__file__).parents[2]
 TALKERS, TURNS = 3, 2
@@ -87,3 +89,19 @@ async def test_no_panel_and_no_rule_is_empty_or_wrong(tmp_path: Path):
 def number(found: Prometheus, expression: str) -> float:
     [series] = found.query(expression)
     return float(series["value"][1])
+
+
+async def test_a_slow_turn_leads_to_its_trace(tmp_path: Path):
+    """Prometheus takes the exemplars of what we serve."""
+    registry, trace_id = CollectorRegistry(), "4bf92f3577b34da6a3ce929d0e0e4736"
+    turns = Histogram("parley_turn_first_audio_seconds", "Turns.", buckets=metrics.TURN_SECONDS, registry=registry)
+    async with health.serve(lambda: "", registry, "127.0.0.1", 0) as port:
+        async with watching(tmp_path, {"worker": f"http://127.0.0.1:{port}/metrics"}) as prometheus:
+            turns.observe(2.2, {"trace_id": trace_id})
+            asked = {"query": 'parley_turn_first_audio_seconds_bucket{le="2.5"}', "start": "0", "end": "9999999999"}
+            async with asyncio.timeout(20):
+                while not (found := await asyncio.to_thread(prometheus.ask, "/api/v1/query_exemplars", **asked)):  # noqa: ASYNC110
+                    await asyncio.sleep(0.2)
+    [exemplar] = found[0]["exemplars"]
+    assert exemplar["labels"] == {"trace_id": trace_id}
+    assert float(exemplar["value"]) == 2.2
