@@ -29,7 +29,7 @@ function show(view) {
   const open = new Set([...$("slowest").children].filter((item) => item.querySelector("details").open).map((item) => item.dataset.turn));
   $("slowest").replaceChildren(
     ...view.slowest.map((turn) => {
-      const item = renderSlow(turn);
+      const item = renderSlow(turn, view.total.max);
       item.dataset.turn = `${turn.at}/${turn.total_ms}`;
       item.querySelector("details").open = open.has(item.dataset.turn);
       return item;

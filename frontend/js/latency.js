@@ -105,12 +105,13 @@ export function fillHops(table, { hops, total }) {
   table.replaceChildren(element("caption", "hidden", "Time of each hop over the last turns"), head, body, foot);
 }
 
-/** One of the slowest turns, with its hops behind it. */
-export function renderSlow(turn) {
+/** One of the slowest turns, with its hops behind it. Bars are to the scale of the slowest, `scaleMs`. */
+export function renderSlow(turn, scaleMs) {
   const item = element("li");
-  const about = element("p", "about");
-  about.append(`${new Date(turn.at * 1000).toLocaleTimeString()}, longest: `, element("strong", "", turn.slowest));
-  if (turn.trace_id) about.append(`, trace ${turn.trace_id}`);
-  item.append(renderWaterfall(turn), about);
+  item.style.setProperty("--width", turn.total_ms / scaleMs);
+  const when = new Date(turn.at * 1000).toLocaleTimeString();
+  const details = renderWaterfall(turn, `${seconds(turn.total_ms)}, longest: ${turn.slowest}`);
+  details.append(element("p", "about", `${turn.spoken ? "spoken" : "typed"}, ${when}${turn.trace_id ? `, trace ${turn.trace_id}` : ""}`));
+  item.append(details);
   return item;
 }
