@@ -5,7 +5,7 @@
 BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url
 
-.PHONY: run test setup lint docs lock clean
+.PHONY: run test setup lint docs dashboards lock clean
 
 run:
 	@scripts/setup.sh run
@@ -22,6 +22,9 @@ lint: setup
 	@$(BIN)/ruff check .
 	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 	@$(BIN)/lint-imports
+
+dashboards: setup
+	@$(BIN)/python -m observability.dashboards
 
 docs: setup
 	@$(BIN)/python scripts/configuration_table.py --write

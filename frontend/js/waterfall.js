@@ -1,6 +1,6 @@
 // Where the time of a turn went: one bar per answer, its table behind it, and the percentiles over the last turns.
 
-const OWNERS = {
+export const OWNERS = {
   setting: "your pause setting",
   recognition: "recognition",
   language: "language model",
@@ -15,7 +15,7 @@ export function seconds(ms) {
   return `${(ms / 1000).toFixed(2)} s`;
 }
 
-function element(tag, className, text) {
+export function element(tag, className, text) {
   const made = document.createElement(tag);
   if (className) made.className = className;
   if (text !== undefined) made.textContent = text;
@@ -59,8 +59,8 @@ function tableOf(parts, totalMs) {
   return table;
 }
 
-/** The bar and its table for the `turn_metrics` of one turn, as a <details> element. */
-export function renderWaterfall({ total_ms: totalMs, spoken, parts = [], prepared_ms: preparedMs = 0 }) {
+/** The bar and its table for the `turn_metrics` of one turn, as a <details> element. `caption`: what stands beside the bar. */
+export function renderWaterfall({ total_ms: totalMs, spoken, parts = [], prepared_ms: preparedMs = 0 }, caption) {
   const details = element("details", "times");
   const summary = element("summary");
   const bar = element("span", "bar");
@@ -75,7 +75,7 @@ export function renderWaterfall({ total_ms: totalMs, spoken, parts = [], prepare
   }
   summary.append(
     bar,
-    element("span", "figure-text", `${seconds(totalMs)} ${spoken ? "after you stopped" : "after you sent it"}`),
+    element("span", "figure-text", caption ?? `${seconds(totalMs)} ${spoken ? "after you stopped" : "after you sent it"}`),
     element("span", "hidden", ": where the time went"),
   );
   if (parts.length > 0) details.append(summary, tableOf(parts, totalMs));

@@ -9,6 +9,8 @@ RECLAIM = "voice.v1.reclaim"
 """Request: no worker has a free slot; a session wants that of one whose client is gone. The same queue group."""
 ASSIGN_QUEUE = "dialogue"
 BEATS = "voice.v1.w.*.beat"
+TURNS = "voice.v1.turns"
+"""Each turn that was measured, see `turns.MeasuredTurn`; every edge hears all of them."""
 SESSIONS_BUCKET = "sessions"
 """JetStream key-value bucket: a session's checkpoint by its id, written at milestones only."""
 

@@ -72,12 +72,14 @@ class Session:
         publish: Callable[[bytes], None],
         wid: str,
         restored: Checkpoint | None = None,
+        measured: Callable[[events.TurnMetrics], None] = lambda turn: None,
         parent: TraceContext | None = None,
     ) -> None:
-        """`parent`: what the session's opening was part of."""
+        """`measured` is told each turn whose time is known. `parent`: what the session's opening was part of."""
         self.sid = sid
         self._trace = SessionTrace(tools.tracer, tools.clock, sid, parent)
         self._wid = wid
+        self._measured = measured
         self.token = token
         self._tools = tools
         self._clock = tools.clock
@@ -201,6 +203,7 @@ class Session:
                 turn = self._named(turn)
                 self._trace.measured(turn, ledger)
                 count(do.Measure(turn, ledger), cause)
+                self._measured(turn)
             case do.Speculated() | do.TurnOver():
                 count(action, cause)
             case do.Checkpoint():

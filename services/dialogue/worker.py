@@ -18,9 +18,10 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from services.contracts import subjects, trace
+from services.contracts import subjects, trace, turns
 from services.contracts.assignment import BEAT_SECONDS, Attach, Attached, Beat, ClockReply
 from services.contracts.errors import Code
+from services.contracts.events import TurnMetrics
 from services.contracts.settings import SessionSettings, apply
 from services.contracts.trace import TraceContext
 from services.dialogue.bus import Sender, settle, subscribe
@@ -186,6 +187,7 @@ class Worker:
             lambda message: self._sender.publish(out, message),
             self.wid,
             restored,
+            self._measured,
             parent,
         )
         held = _Held(session)
@@ -197,6 +199,10 @@ class Worker:
         metrics.SESSIONS.set(len(self._held))
         log.info("session opened", session=sid, resumed=request.resume, client=request.client)
         return held
+
+    def _measured(self, turn: TurnMetrics) -> None:
+        """Every edge hears of it, for its view of the fleet's latencies."""
+        self._sender.publish(subjects.TURNS, turns.encode(turns.measured(turn, self._tools.clock())))
 
     def _possible(self, settings: SessionSettings) -> SessionSettings:
         """The settings, with this worker's own where it does not have what they name."""

@@ -7,17 +7,18 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import structlog
-from fastapi import FastAPI, WebSocket
+from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import Response
 from nats.errors import Error as NatsError
 
-from services.contracts import events, subjects
+from services.contracts import events, subjects, turns
 from services.contracts.assignment import Beat
 from services.contracts.errors import Code
 from services.edge import origins, page
 from services.edge.bus import Bus, Unavailable
 from services.edge.config import EdgeConfiguration
 from services.edge.connection import RETRY_AFTER_MS, Connection
+from services.edge.latency import Turns
 from services.edge.limits import AddressLimits, TokenBucket
 from services.edge.link import Surroundings
 from services.edge.timekeeper import Timekeeper
@@ -28,6 +29,7 @@ from services.telemetry.clocks import steady_clock
 log = structlog.get_logger("edge")
 
 PATH = "/v1/conversation"
+LATENCY_PATH = "/v1/latency"
 CHECK_SECONDS = 0.25
 DRAIN_SECONDS = 1.5
 _beat_decoder = msgspec.json.Decoder(Beat)
@@ -49,6 +51,7 @@ class Edge:
         self.tracer = tracing.tracer("parley-edge", configuration.otlp_endpoint)
         wall = steady_clock()
         self._timekeeper = Timekeeper(self.bus, self.roster, self.clock, wall)
+        self.turns = Turns()
         self.connections: set[Connection] = set()
         self.draining = False
         self._empty = asyncio.Event()
@@ -108,6 +111,7 @@ class Edge:
         try:
             await self.bus.connect()
             await self.bus.subscribe(subjects.BEATS, self._beat)
+            await self.bus.subscribe(subjects.TURNS, self._turn)
             timekeeping = asyncio.create_task(self._timekeeper.run(), name="edge-timekeeper")
             try:
                 await self.bus.closed.wait()
@@ -162,6 +166,16 @@ class Edge:
         except msgspec.DecodeError as error:
             log.error("a worker's beat is none of ours", error=str(error))
 
+    def _turn(self, message: bytes) -> None:
+        try:
+            self.turns.add(turns.decode(message))
+        except msgspec.DecodeError as error:
+            log.error("a worker's turn is none of ours", error=str(error))
+
+    async def latency(self, _request: Request) -> Response:
+        """Where the time of the fleet's last turns went, as this edge has heard of them."""
+        return Response(self.turns.encoded(self.clock(), time.time()), media_type="application/json")
+
     def _bus_returned(self) -> None:
         self.roster.forgive(self.clock())
         for connection in list(self.connections):
@@ -195,5 +209,7 @@ def create(edge: Edge, configuration: EdgeConfiguration) -> FastAPI:
     app.add_middleware(page.Headers)
     app.router.routes.extend(health.routes(edge.unready, metrics.EDGE))
     app.add_api_websocket_route(PATH, edge.converse)
+    app.add_route(LATENCY_PATH, edge.latency)
+    app.add_route("/latency", page.file(configuration.page_folder / "latency.html"))
     app.mount("/", page.files(configuration.page_folder))
     return app

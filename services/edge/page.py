@@ -1,9 +1,12 @@
 """The page as static files, and the headers that keep it ours."""
 
 import mimetypes
+from collections.abc import Callable
 from pathlib import Path
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -42,6 +45,16 @@ _HEADERS = {
 def files(folder: Path) -> StaticFiles:
     """The page's files; `/` is index.html."""
     return StaticFiles(directory=folder, html=True)
+
+
+def file(path: Path) -> Callable[[Request], Response]:
+    """One of the page's files, for an address without its suffix."""
+
+    # Not a coroutine, so that it runs where it may wait for the disk.
+    def serve(_request: Request) -> Response:
+        return FileResponse(path) if path.is_file() else Response(status_code=404)
+
+    return serve
 
 
 class Headers:

@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import secrets
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 MOST = 9
 """Stacks beside each other in one state folder."""
 SECRET_BYTES = 32
+TARGETS = "prometheus-targets.json"
 
 
 class NoRoomError(RuntimeError):
@@ -59,8 +61,14 @@ class Instance:
     def announce(self, running: Running) -> None:
         _write_private(self.folder / "instance.json", json.dumps(asdict(running), indent=2) + "\n")
 
+    def offer_metrics(self, addresses: Mapping[str, str]) -> None:
+        """Tell a Prometheus on this machine ("host:port" by job) where the parts serve `/metrics`."""
+        found = [{"targets": [address], "labels": {"job": job}} for job, address in addresses.items()]
+        _write_private(self.folder / TARGETS, json.dumps(found, indent=2) + "\n")
+
     def release(self) -> None:
         (self.folder / "instance.json").unlink(missing_ok=True)
+        (self.folder / TARGETS).unlink(missing_ok=True)
         os.close(self._lock)
 
 

@@ -81,10 +81,18 @@ async def _up(
         configuration.llm_api_key.get_secret_value(),
         configuration.llm_model,
     )
-    url = f"http://{parts.reachable(configuration.host)}:{chosen.page}"
+    page = f"{parts.reachable(configuration.host)}:{chosen.page}"
+    url = f"http://{page}"
 
     def announce() -> None:
         mine.announce(Running(os.getpid(), url, answers.mode, f"127.0.0.1:{chosen.triton_grpc}", {"page": chosen.page}))
+        mine.offer_metrics(
+            {
+                "edge": page,
+                "worker": f"127.0.0.1:{chosen.worker_health}",
+                "triton": f"127.0.0.1:{chosen.triton_metrics}",
+            }
+        )
         console.say(f"everything is ready after {time.monotonic() - begun:.1f} s")
         console.say(answers.detail)
         console.say(answer_source.preparing(answers, speculation))

@@ -10,7 +10,7 @@ import nats.errors
 import pytest
 from workers import Voice, browser, running_worker
 
-from services.contracts import commands, events, subjects
+from services.contracts import commands, events, subjects, turns
 from services.contracts.assignment import Beat, Control
 from services.contracts.errors import Code
 from services.contracts.frame import Kind
@@ -37,6 +37,23 @@ async def test_a_session_is_greeted_and_answered(user):
     turn = await user.hear("good morning")
     assert turn.user == "good morning"
     assert turn.assistant == "You said: good morning"
+
+
+async def test_every_edge_is_told_where_the_time_of_a_turn_went(nats_url, user):
+    edge = await nats.connect(nats_url)
+    told = await edge.subscribe(subjects.TURNS)
+    await edge.flush()
+    await user.attach()
+    await user.send(commands.UserMessage(text="good morning", at_ms=1_000.0))
+    header, _ = await user.next()
+    while header.kind is not Kind.AUDIO:
+        header, _ = await user.next()
+    started = commands.PlaybackStarted(generation=header.generation, received_ms=1_400.0, started_ms=1_450.0)
+    await user.send(started)
+    event = await user.until(events.TurnMetrics)
+    turn = turns.decode((await told.next_msg(5)).data)
+    assert (turn.total_ms, turn.parts, turn.spoken) == (event.total_ms, event.parts, False)
+    await edge.close()
 
 
 async def test_audio_ahead_of_the_listener_is_bounded(user):

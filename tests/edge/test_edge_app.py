@@ -110,6 +110,12 @@ async def test_connections_are_looked_after_one_by_one(edge: Edge, monkeypatch: 
     assert ill.said == ["check", Code.INTERNAL_ERROR]
 
 
+async def test_a_turn_that_is_none_is_ignored(edge: Edge):
+    edge._turn(b"junk")
+    edge._turn(b'{"at": "noon"}')
+    assert b'"total":null' in edge.turns.encoded(now=0.0, wall=0.0)
+
+
 async def test_a_beat_that_is_none_is_ignored(edge: Edge):
     edge._beat(b"junk")
     edge._beat(b'{"wid": 5}')

@@ -151,7 +151,7 @@ def serve_file(_socket: ServerConnection, request: Request) -> Response | None:
     path = request.path.split("?")[0]
     if path == "/v1/conversation":
         return None
-    file = FRONTEND / ("index.html" if path == "/" else path.lstrip("/"))
+    file = FRONTEND / {"/": "index.html", "/latency": "latency.html"}.get(path, path.lstrip("/"))
     if path == "/blank":
         body, kind = b"<!doctype html><title>blank</title><link rel=icon href=/favicon.svg>", "text/html"
     elif file.is_file() and FRONTEND in file.resolve().parents:

@@ -1,6 +1,7 @@
 """State folders, ports and what is printed."""
 
 import io
+import json
 import os
 import random
 import socket
@@ -12,7 +13,7 @@ import pytest
 
 from services.launcher import console, instance, ports
 from services.launcher.console import Console, is_chatter
-from services.launcher.instance import NoRoomError, Running
+from services.launcher.instance import TARGETS, NoRoomError, Running
 from services.launcher.running import NoStackError, conversation_address
 
 
@@ -189,3 +190,15 @@ def test_a_terminal_that_is_held_drops_lines_and_holds_nobody_up(monkeypatch: py
     released.set()
     stuck.close()
     assert held.getvalue().count("\n") <= 12
+
+
+def test_prometheus_is_told_where_metrics_are_while_the_stack_runs(tmp_path: Path) -> None:
+    one = instance.claim(tmp_path)
+    one.offer_metrics({"edge": "127.0.0.1:8080", "worker": "127.0.0.1:9000"})
+    told = json.loads((tmp_path / TARGETS).read_text())
+    assert told == [
+        {"targets": ["127.0.0.1:8080"], "labels": {"job": "edge"}},
+        {"targets": ["127.0.0.1:9000"], "labels": {"job": "worker"}},
+    ]
+    one.release()
+    assert not (tmp_path / TARGETS).exists()

@@ -105,6 +105,7 @@ async def test_twenty_spoken_turns_in_a_row(stack: Stack, tmp_path):
 @pytest.mark.timeout(180)
 async def test_typing_interrupting_and_stopping(stack: Stack, tmp_path):
     wav = microphone(tmp_path / "microphone.wav", ["00-slt.wav"], 60)
+    before = (json.loads(stack.get("/v1/latency"))["total"] or {"count": 0})["count"]
     async with chromium(wav, width=390, height=780, dark=True) as page:
         await page.goto(stack.url)
         await until(page, 'parley.connection.phase === "ready"')
@@ -120,6 +121,10 @@ async def test_typing_interrupting_and_stopping(stack: Stack, tmp_path):
             await page.evaluate("document.getElementById('exportButton').click()")
         turns = json.loads((await (await download.value).path()).read_text())["turns"]
         overflow = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        latencies = await page.evaluate("parley.latencies")
+        await page.goto(stack.url + "/latency")
+        await page.locator("#slowest li").first.wait_for()
+        view = json.loads(stack.get("/v1/latency"))
     cut, whole = turns
     assert cut["cut"]
     whole_answer = "You said: good morning to you and to all of your friends in the house"
@@ -127,6 +132,9 @@ async def test_typing_interrupting_and_stopping(stack: Stack, tmp_path):
     assert 0 < len(cut["assistant"]) < len(whole_answer)
     assert (whole["user"], whole["assistant"], whole["cut"]) == ("again", "You said: again", False)
     assert overflow <= 0
+    assert view["total"]["count"] == before + len(latencies), "the edge has heard of every turn that the page measured"
+    assert view["total"]["max"] >= round(max(latencies), 2)
+    assert sum(part["ms"] for part in view["median"]["parts"]) == pytest.approx(view["median"]["total_ms"])
 
 
 async def test_nothing_is_left_of_conversations_that_ended(stack: Stack):
