@@ -30,7 +30,7 @@ docs: setup
 UPGRADE := --upgrade
 lock: setup
 	@$(LOCK) $(UPGRADE) --extra embedded pyproject.toml -o requirements.lock
-	@$(LOCK) $(UPGRADE) --extra embedded --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	@$(LOCK) $(UPGRADE) --extra embedded --extra loadtest --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean:
 	@rm -rf .venv .parley parley.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache .grimp_cache

@@ -49,7 +49,7 @@ def test_parleys_wire_says_what_a_page_says():
     command = commands.decode(str(hello))
     assert isinstance(command, commands.Hello)
     assert command.settings.silence_ms == 200
-    assert heard(wire, ready(7)) == [wires.Ready()]
+    assert heard(wire, ready(7)) == [wires.Ready("s")]
     frames = [unpack(wire.frame(bytes(UPLINK.frame_bytes), 1_000_000 + number)) for number in range(3)]
     assert [(one.epoch, one.sequence, one.time_us) for one in frames] == [
         (7, 0, 1_000_000),
