@@ -66,10 +66,15 @@ def turns(mean: float, choose: random.Random) -> int:
 def arrivals(mean_turns: float, choose: random.Random) -> Iterator[float]:
     """Seconds after the beginning at which somebody comes, of a source that has one person there on average.
 
-    The first comes at once: as stays are geometric, the load is steady from the beginning on. The others come by a
-    Poisson process that knows nothing of how the server does: where answers are slow, people pile up.
+    The first comes within one turn's time: as stays are geometric, the load is steady from then on. The others come by
+    a Poisson process that knows nothing of how the server does: where answers are slow, people pile up.
     """
-    at = 0.0
+    first = choose.uniform(0, TURN_S)
+    at = choose.expovariate(1 / (mean_turns * TURN_S))
+    while at < first:
+        yield at
+        at += choose.expovariate(1 / (mean_turns * TURN_S))
+    yield first
     while True:
         yield at
         at += choose.expovariate(1 / (mean_turns * TURN_S))

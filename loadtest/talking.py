@@ -367,6 +367,10 @@ class Talker:
             self._turn.failure = "the resumed session had lost something"
         if self._microphone:
             self._send_all(self._wire.listen())
+        if self._player.started is not None:
+            # What was played while the line was gone could not be said then.
+            now = self._clock()
+            self._acknowledge(self._player.played(now), now)
 
     def _count_cuts(self) -> None:
         if self._barged_at is None:

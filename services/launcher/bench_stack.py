@@ -45,6 +45,8 @@ class Standins:
     """The gRPC address of the stand-in models."""
     worker_metrics: str
     """The URL of the worker's metrics."""
+    nats_monitor: str
+    """The URL under which nats-server tells of itself."""
     processes: Mapping[str, list[int]]
     """Process ids by part."""
 
@@ -76,6 +78,7 @@ async def running(slots: int, environment: Mapping[str, str]) -> AsyncIterator[S
                 port=chosen.page,
                 triton=f"127.0.0.1:{chosen.triton_grpc}",
                 worker_metrics=f"http://127.0.0.1:{chosen.worker_health}/metrics",
+                nats_monitor=f"http://127.0.0.1:{chosen.nats_monitor}",
                 processes=_by_part(undertaker.strays(marked)),
             )
         finally:
