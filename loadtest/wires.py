@@ -4,7 +4,8 @@ A wire turns both into messages of one server. `ParleyWire` is ours; `peers/` ho
 drive them.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from services.contracts import commands, events
 from services.contracts.audio import DOWNLINK
 from services.contracts.frame import HEADER_BYTES, Header, Kind, pack, peek
 from services.contracts.settings import SettingsPatch
+from services.telemetry.clocks import ClockOffset
 
 Message = bytes | str
 """Binary or text."""
@@ -163,8 +165,17 @@ class ParleyWire:
     says_end = True
     tokens: int | None = None
 
-    def __init__(self, settings: SettingsPatch, half_duplex: bool = True, listens: bool = False) -> None:
-        """`listens`: look at what the answer's samples are, not only at how many there are."""
+    def __init__(
+        self,
+        settings: SettingsPatch,
+        half_duplex: bool = True,
+        listens: bool = False,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """`listens`: look at what the answer's samples are, not only at how many there are. `wall`: seconds since
+        1970, to know how far the server's clock is ahead."""
+        self._wall = wall
+        self._clocks = ClockOffset()
         self.half_duplex = half_duplex
         self._settings = settings
         self._listens = listens
@@ -188,7 +199,7 @@ class ParleyWire:
         return [_said(hello)]
 
     def listen(self) -> list[Message]:
-        return [_said(commands.StartListening())]
+        return [_said(commands.StartListening()), _said(commands.Ping(at_ms=self._wall() * 1000))]
 
     def frame(self, pcm: bytes, captured_us: int) -> bytes:
         header = Header(Kind.AUDIO, epoch=self._epoch, sequence=self._sequence, time_us=captured_us)
@@ -196,7 +207,13 @@ class ParleyWire:
         return pack(header, pcm)
 
     def playing(self, received_ms: float) -> list[Message]:
-        started = commands.PlaybackStarted(generation=self._generation, received_ms=received_ms, started_ms=received_ms)
+        known = self._clocks.best
+        started = commands.PlaybackStarted(
+            generation=self._generation,
+            received_ms=received_ms,
+            started_ms=received_ms,
+            server_ahead_ms=known.ahead * 1000 if known else None,
+        )
         return [_said(started)]
 
     def played(self, samples: int) -> list[Message]:
@@ -246,6 +263,9 @@ class ParleyWire:
                 yield VoiceNoticed()
             case events.SttFinished() if event.text:
                 yield TurnTaken()
+            case events.Pong():
+                server = event.server_ms / 1000
+                self._clocks.exchanged(event.at_ms / 1000, server, server, self._wall())
             case events.TextStreamStart():
                 self._generation = event.generation
                 self.text = ""

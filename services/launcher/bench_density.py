@@ -71,10 +71,20 @@ def cores() -> Cores:
     return Cores(usable[:1], usable[1:] or usable[:1])
 
 
-async def measure(conditions: Conditions, sessions: int, slots: int, past: int = 0, barge: str = "") -> Run:
-    """One run on a fresh stack with room for so many sessions. Raises StackFailed, ClientFailed."""
+async def measure(
+    conditions: Conditions,
+    sessions: int,
+    slots: int,
+    past: int = 0,
+    barge: str = "",
+    environment: Mapping[str, str] | None = None,
+) -> Run:
+    """One run on a fresh stack with room for so many sessions. `environment`: further variables of its parts.
+
+    Raises StackFailed, ClientFailed.
+    """
     shared = cores()
-    async with bench_stack.running(slots, {}) as stack:
+    async with bench_stack.running(slots, environment or {}) as stack:
         for part, pids in stack.processes.items():
             bench_processes.pin(pids, shared.server if part in OURS else shared.others)
         sample = bench_client.sampler(stack.processes, shared.server[0])

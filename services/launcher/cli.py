@@ -66,6 +66,7 @@ def add_bench(commands: "Subparsers[argparse.ArgumentParser]") -> None:
     _add_bench_density(measures)
     _add_bench_bargein(measures)
     _add_bench_speculation(measures)
+    _add_bench_telemetry(measures)
 
 
 def _add_bench_turn(measures: "Subparsers[argparse.ArgumentParser]") -> None:
@@ -172,6 +173,25 @@ def _add_bench_speculation(measures: "Subparsers[argparse.ArgumentParser]") -> N
         from services.launcher.bench_speculation import bench_speculation
 
         return bench_speculation(Conditions([options.sessions], **_standin_options(options)))
+
+    parser.set_defaults(run=run)
+
+
+def _add_bench_telemetry(measures: "Subparsers[argparse.ArgumentParser]") -> None:
+    parser = measures.add_parser(
+        "telemetry",
+        help="what sending traces costs",
+        description="Start stacks of its own with stand-ins for the models, without and with a collector for traces in "
+        "turn, and print the processor time of edge, worker and nats-server. Status 1 when it is over 5 % more.",
+    )
+    parser.add_argument("--sessions", type=count, default=50, metavar="N", help="at once (default 50)")
+    _add_standin_options(parser, pauses=0.0, silence=200)
+
+    def run(options: argparse.Namespace) -> int:
+        from services.launcher.bench_density import Conditions
+        from services.launcher.bench_telemetry import bench_telemetry
+
+        return bench_telemetry(Conditions([options.sessions], **_standin_options(options)))
 
     parser.set_defaults(run=run)
 

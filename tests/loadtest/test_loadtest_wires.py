@@ -157,3 +157,19 @@ def test_a_wire_that_listens_knows_silence_from_a_voice():
 def test_what_is_typed_is_a_message():
     [typed] = ParleyWire(SettingsPatch()).typed("good morning", 12.5)
     assert commands.decode(str(typed)) == commands.UserMessage(text="good morning", at_ms=12.5)
+
+
+def test_the_servers_clock_is_known_from_the_pong():
+    now = 100.0
+    wire = ParleyWire(SettingsPatch(), wall=lambda: now)
+    started, asked = (commands.decode(message) for message in wire.listen())
+    assert isinstance(started, commands.StartListening)
+    assert asked == commands.Ping(at_ms=100_000)
+    [unknown] = wire.playing(1.0)
+    assert b'"server_ahead_ms":null' in (unknown if isinstance(unknown, bytes) else unknown.encode())
+    now = 100.02
+    list(wire.hear(events.encode(events.Pong(at_ms=100_000, server_ms=130_010)).decode()))
+    [known] = wire.playing(1.0)
+    command = commands.decode(known)
+    assert isinstance(command, commands.PlaybackStarted)
+    assert command.server_ahead_ms == pytest.approx(30_000)
