@@ -18,13 +18,13 @@ import msgspec
 import uvloop
 
 from loadtest import known, wires
+from loadtest.lean_websocket import Connection, connect
 from loadtest.models import latencies
 from loadtest.models.language import REPLY
 from loadtest.models.synthesis import SECONDS_PER_CHARACTER
 from loadtest.peers.pipecat.wire import PipecatWire
 from loadtest.sentences import Script
 from loadtest.talking import Barge, Phase, Talker
-from loadtest.websocket import Connection, connect
 from loadtest.wires import Message, ParleyWire, Wire
 from services.contracts.audio import UPLINK
 from services.contracts.settings import SettingsPatch

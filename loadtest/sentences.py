@@ -42,8 +42,11 @@ class Spoken:
 
 def load(folder: Path = FOLDER) -> list[Pcm]:
     """All sentences, in the order of `sentences.json`."""
-    listed = json.loads((folder / "sentences.json").read_text())
-    return [read_speech(folder / each["file"]) for each in listed]
+    return [read_speech(folder / each["file"]) for each in _listed(folder)]
+
+
+def _listed(folder: Path) -> list[dict[str, str]]:
+    return json.loads((folder / "sentences.json").read_text())
 
 
 def silence(samples: int, rng: np.random.Generator) -> Pcm:
@@ -88,8 +91,13 @@ class Script:
         self._paused = [
             framed(with_pause(speech, seconds, rng), seconds) for speech, seconds in zip(recorded, lengths, strict=True)
         ]
+        self._texts = [each["text"] for each in _listed(FOLDER)]
         self.silences = tuple(silence(UPLINK.frame_samples, rng).astype("<i2").tobytes() for _ in range(50))
 
     def next(self, choose: random.Random) -> Spoken:
         sentences = self._paused if choose.random() < self._pauses else self._whole
         return choose.choice(sentences)
+
+    def text(self, choose: random.Random) -> str:
+        """A sentence in writing."""
+        return choose.choice(self._texts)

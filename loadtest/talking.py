@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum, auto
 from typing import Literal
 
-from loadtest import wires
+from loadtest import answers, wires
 from loadtest.sentences import Script, Spoken
 from loadtest.wires import SAMPLE_RATE, Message, Wire
 from services.contracts.audio import UPLINK
@@ -43,8 +43,10 @@ class Turn:
     """What came of one thing said. Seconds."""
 
     pause_s: float
+    ended_at: float = 0.0
+    """When its last speech sample was due, or it was typed: seconds since 1970."""
     latency_s: float | None = None
-    """Last speech sample to the first audio of the answer."""
+    """Last speech sample to the first audio of the answer; where none came, the time that was waited for it."""
     gap_s: float = 0.0
     """The longest time that a player without jitter buffer ran dry within the answer."""
     cuts: int = 0
@@ -65,6 +67,16 @@ class Turn:
     """Answers that were paused though nobody had interrupted them, or taken up again though somebody had."""
     parts: dict[str, float] = field(default_factory=dict[str, float])
     """Where the server says that the time went, in milliseconds."""
+    total_ms: float = 0.0
+    """And how much it was altogether."""
+    prepared_ms: float = 0.0
+    trace: str = ""
+    samples: int = 0
+    """Of the answer, as they came."""
+    away: bool = False
+    """The connection was lost within it and made again."""
+    unfinished: bool = False
+    """The test ended while the answer was waited for."""
     failure: str = ""
 
 
@@ -75,6 +87,8 @@ class _Player:
     started: float | None = None
     """When the first sample sounded, moved on by each time that it ran dry."""
     received: int = 0
+    energy: float | None = None
+    """The sum of the squares of what was received, where the wire looks at it."""
     reported: int = 0
     reported_at: float = 0.0
     last_at: float = 0.0
@@ -82,7 +96,7 @@ class _Player:
     held_at: float | None = None
     """It was told to be silent then."""
 
-    def take(self, samples: int, now: float) -> float:
+    def take(self, samples: int, energy: float | None, now: float) -> float:
         """Seconds that it had run dry before these samples."""
         if self.started is None:
             self.started = now
@@ -90,6 +104,8 @@ class _Player:
         dry = max(0.0, until - self.started - self.received / SAMPLE_RATE)
         self.started += dry
         self.received += samples
+        if energy is not None:
+            self.energy = (self.energy or 0.0) + energy
         self.last_at = now
         return dry
 
@@ -110,6 +126,9 @@ class _Player:
 
 
 class Talker:
+    speaks = True
+    """It has a microphone."""
+
     def __init__(
         self,
         wire: Wire,
@@ -131,6 +150,8 @@ class Talker:
         self._barge: Barge = barge
         self._clock = clock
         self._wall_offset = 0.0
+        self.session = ""
+        """Its name at the server."""
         self.phase = Phase.CONNECTING
         self.turns: list[Turn] = []
         self.troubles: list[str] = []
@@ -153,9 +174,30 @@ class Talker:
 
     def start(self) -> None:
         """The session can be used."""
-        self.ready, self._microphone = True, True
+        self.ready, self._microphone = True, self.speaks
         self.phase = Phase.QUIET
-        self._send_all(self._wire.listen())
+        if self.speaks:
+            self._send_all(self._wire.listen())
+
+    @property
+    def heard_s(self) -> float:
+        """How much of an answer has been heard; 0 while none sounds."""
+        return self._player.played(self._clock()) / SAMPLE_RATE if self.phase is Phase.HEARING else 0.0
+
+    def lost(self, why: str) -> None:
+        """The connection is gone for good, and so is what was said or waited for."""
+        if self.phase in (Phase.SPEAKING, Phase.WAITING, Phase.HEARING):
+            self._left = 1
+            self._fail(self._clock(), why)
+        self.phase = Phase.DONE
+
+    def stop(self) -> None:
+        """The test is over. Who waits has waited so long for nothing."""
+        if self.phase is Phase.WAITING:
+            self._turn.unfinished = True
+            self._turn.latency_s = self._clock() - self._ended
+            self.turns.append(self._turn)
+        self.phase = Phase.DONE
 
     # --- Time ------------------------------------------------------------------------------------------------
 
@@ -187,6 +229,7 @@ class Talker:
         self._at += 1
         if self._at == len(self._spoken.frames):
             self._ended = due - self._spoken.padding_s
+            self._turn.ended_at = self._ended + self._wall_offset
             self._spoken = None
             # Where an answer sounds already, the server took the turn too early and nothing has stopped it.
             self.phase = Phase.WAITING if self._player.started is None else Phase.HEARING
@@ -252,12 +295,15 @@ class Talker:
             return
         self.phase = Phase.QUIET
         self._speak_at = now + self._choose.uniform(*THOUGHT_S)
-        if not self._microphone:
+        if self.speaks and not self._microphone:
             self._microphone = True
             self._send_all(self._wire.listen())
 
     def _fail(self, now: float, why: str) -> None:
         self._turn.failure = why
+        if self.phase is Phase.WAITING:
+            # An answer that does not come takes at least as long as it was to be waited for.
+            self._turn.latency_s = max(now - self._ended, ANSWER_WITHIN_S)
         self._spoken = None
         self._over(now)
 
@@ -275,7 +321,7 @@ class Talker:
     def _take(self, heard: wires.Heard, now: float) -> None:
         match heard:
             case wires.Ready():
-                self.start()
+                self._connected(heard)
             case wires.VoiceNoticed():
                 self._noticed += 1
                 self._count_cuts()
@@ -288,8 +334,8 @@ class Talker:
             case wires.AnswerSounds():
                 if self._wire.half_duplex:
                     self._microphone = False
-            case wires.Sound(samples):
-                self._sound(samples, now)
+            case wires.Sound(samples, energy):
+                self._sound(samples, energy, now)
             case wires.Stale(samples):
                 self._turn.late_samples += samples
             case wires.AllSent(samples):
@@ -304,16 +350,33 @@ class Talker:
                 self._flush(now)
             case wires.Committed():
                 self._committed(heard, now)
-            case wires.Measured(parts):
-                self._turn.parts = parts
+            case wires.Measured():
+                turn = self._turn
+                turn.parts, turn.total_ms, turn.prepared_ms = heard.parts, heard.total_ms, heard.prepared_ms
+                turn.trace = heard.trace
             case wires.Trouble():
                 self.troubles.append(f"{heard.code}: {heard.message}")
+
+    def _connected(self, heard: wires.Ready) -> None:
+        self.session = heard.session
+        if not self.ready:
+            self.start()
+            return
+        self._turn.away = True
+        if not heard.complete:
+            self._turn.failure = "the resumed session had lost something"
+        if self._microphone:
+            self._send_all(self._wire.listen())
+        if self._player.started is not None:
+            # What was played while the line was gone could not be said then.
+            now = self._clock()
+            self._acknowledge(self._player.played(now), now)
 
     def _count_cuts(self) -> None:
         if self._barged_at is None:
             self._turn.cuts = max(self._turn.cuts, self._noticed - 1, self._early + max(0, self._taken - 1))
 
-    def _sound(self, samples: int, now: float) -> None:
+    def _sound(self, samples: int, energy: float | None, now: float) -> None:
         if self.phase is Phase.SPEAKING:
             self._turn.cut_heard = True
             if self._wire.half_duplex:
@@ -327,7 +390,7 @@ class Talker:
         if self.phase not in (Phase.HEARING, Phase.SPEAKING):
             return
         first = self._player.started is None
-        self._turn.gap_s = max(self._turn.gap_s, self._player.take(samples, now))
+        self._turn.gap_s = max(self._turn.gap_s, self._player.take(samples, energy, now))
         if first:
             self._send_all(self._wire.playing((now + self._wall_offset) * 1000))
 
@@ -354,6 +417,10 @@ class Talker:
     def _committed(self, heard: wires.Committed, now: float) -> None:
         if self.phase is Phase.HEARING:
             self._turn.kept = heard.assistant if heard.cut else ""
+            self._turn.samples = self._player.received
+            if not self._turn.failure:
+                text = "" if heard.cut else heard.assistant
+                self._turn.failure = answers.wrong(self._player.received, self._player.total, self._player.energy, text)
             self._over(now)
         elif self.phase is Phase.SPEAKING:
             self._player = _Player()

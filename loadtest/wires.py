@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from services.contracts import commands, events
 from services.contracts.audio import DOWNLINK
 from services.contracts.frame import HEADER_BYTES, Header, Kind, pack, peek
@@ -21,6 +23,12 @@ Message = bytes | str
 @dataclass(frozen=True, slots=True)
 class Ready:
     """The session can be used."""
+
+    session: str = ""
+    """Its name in the server's logs."""
+    resumed: bool = False
+    complete: bool = True
+    """When resumed: all that was missed is sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,8 @@ class AnswerSounds:
 class Sound:
     samples: int
     """At 24 kHz."""
+    energy: float | None = None
+    """The sum of the squared samples; None: nobody looked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +96,11 @@ class Measured:
     """Where the server says that the time to the first audio went, in milliseconds."""
 
     parts: dict[str, float]
+    """By name, in order."""
+    total_ms: float = 0.0
+    prepared_ms: float = 0.0
+    trace: str = ""
+    """The turn's trace, where the server says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +163,13 @@ class ParleyWire:
     says_end = True
     tokens: int | None = None
 
-    def __init__(self, settings: SettingsPatch, half_duplex: bool = True) -> None:
+    def __init__(self, settings: SettingsPatch, half_duplex: bool = True, listens: bool = False) -> None:
+        """`listens`: look at what the answer's samples are, not only at how many there are."""
         self.half_duplex = half_duplex
         self._settings = settings
+        self._listens = listens
+        self._token = ""
+        self._last_sequence = 0
         self._epoch = 0
         self._generation = 0
         self._sequence = 0
@@ -158,7 +177,15 @@ class ParleyWire:
         """The answer as it was written."""
 
     def opening(self) -> list[Message]:
-        return [_said(commands.Hello(protocol=commands.PROTOCOL, settings=self._settings, client="loadtest"))]
+        """Of a new session; of the same one again once there is one."""
+        hello = commands.Hello(
+            protocol=commands.PROTOCOL,
+            token=self._token,
+            last_sequence=self._last_sequence if self._token else 0,
+            settings=SettingsPatch() if self._token else self._settings,
+            client="loadtest",
+        )
+        return [_said(hello)]
 
     def listen(self) -> list[Message]:
         return [_said(commands.StartListening())]
@@ -178,16 +205,43 @@ class ParleyWire:
     def interrupt(self) -> list[Message]:
         return [_said(commands.Interrupt())]
 
+    def typed(self, text: str, at_ms: float) -> list[Message]:
+        return [_said(commands.UserMessage(text=text, at_ms=at_ms))]
+
     def hear(self, message: Message) -> Iterator[Heard]:
         if isinstance(message, bytes):
+            _, _, _, generation, sequence, _ = peek(message)
+            if self._seen(sequence):
+                return
             samples = (len(message) - HEADER_BYTES) // 2
-            yield Sound(samples) if peek(message)[3] == self._generation else Stale(samples)
+            if generation != self._generation:
+                yield Stale(samples)
+            else:
+                yield Sound(samples, _energy(message) if self._listens else None)
             return
         event = events.decode(message)
+        if isinstance(event, events.Ready):
+            yield self._ready(event)
+        elif not self._seen(event.sequence):
+            yield from self._event(event)
+
+    def _ready(self, event: events.Ready) -> Ready:
+        self._epoch = event.epoch
+        self._token = event.token
+        if not event.resumed or not event.complete:
+            # What was missed follows with lower numbers than this event's own, unless it is lost.
+            self._last_sequence = event.sequence
+        return Ready(event.session_id, event.resumed, event.complete)
+
+    def _seen(self, sequence: int) -> bool:
+        """What a resumed session sends twice is taken once. 0 is an event outside of the count."""
+        if 0 < sequence <= self._last_sequence:
+            return True
+        self._last_sequence = sequence or self._last_sequence
+        return False
+
+    def _event(self, event: events.AnyEvent) -> Iterator[Heard]:
         match event:
-            case events.Ready():
-                self._epoch = event.epoch
-                yield Ready()
             case events.ConversationState(state="user_speaking"):
                 yield VoiceNoticed()
             case events.SttFinished() if event.text:
@@ -211,7 +265,12 @@ class ParleyWire:
             case events.TurnCommitted():
                 yield Committed(event.turn.assistant, event.turn.cut)
             case events.TurnMetrics():
-                yield Measured({part.name: part.ms for part in event.parts})
+                yield Measured(
+                    {part.name: part.ms for part in event.parts},
+                    event.total_ms,
+                    event.prepared_ms,
+                    getattr(event, "trace_id", ""),
+                )
             case events.Error():
                 yield Trouble(event.code, event.message)
             case _:
@@ -220,6 +279,11 @@ class ParleyWire:
 
 def _said(command: commands.AnyCommand) -> str:
     return commands.encode(command).decode()
+
+
+def _energy(message: bytes) -> float:
+    samples = np.frombuffer(message, "<i2", offset=HEADER_BYTES).astype(np.float32)
+    return float(samples @ samples)
 
 
 SAMPLE_RATE = DOWNLINK.sample_rate

@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -75,15 +75,28 @@ def parameter(request: Any, name: str) -> object:
     return json.loads(request.parameters() or "{}").get(name)
 
 
+class Observer(Protocol):
+    """Who follows a request to its end; see `traces.RequestSpan`."""
+
+    def chunk(self) -> None: ...
+
+    def end(self, error: str = "") -> None: ...
+
+
 class Responder:
     """The answer of one request. Whatever is called and from where, exactly one FINAL goes out."""
 
     def __init__(self, request: Any, on_final: Callable[[], None] = lambda: None) -> None:
         self._sender: Any = request.get_response_sender()
         self._on_final = on_final
+        self._observer: Observer | None = None
         self._stopped = False
         self._sequence = 0
         self._lock = threading.Lock()
+
+    def observe(self, observer: Observer | None) -> None:
+        """Before the work begins: somebody wants to know how it goes."""
+        self._observer = observer
 
     def stop(self) -> None:
         """From now on the request counts as cancelled."""
@@ -99,6 +112,8 @@ class Responder:
         with self._lock:
             if self._sender is not None:
                 self._sender.send(self._response(name, array))
+                if self._observer is not None:
+                    self._observer.chunk()
 
     def finish_with(self, name: str, array: NDArray[Any]) -> None:
         """The last response, with an output."""
@@ -116,19 +131,21 @@ class Responder:
         if failure == speech.MODEL_FAILED:
             pb_utils.Logger.log_error("".join(traceback.format_exception(error)))
         with self._lock:
-            problem = pb_utils.TritonError(f"{failure}: {str(error) or type(error).__name__}", _status(failure))
-            self._final(pb_utils.InferenceResponse(error=problem))
+            sentence = f"{failure}: {str(error) or type(error).__name__}"
+            self._final(pb_utils.InferenceResponse(error=pb_utils.TritonError(sentence, _status(failure))), sentence)
 
     def _response(self, name: str, array: NDArray[Any]) -> Any:
         number = np.array([self._sequence], np.int32)
         self._sequence += 1
         return pb_utils.InferenceResponse([pb_utils.Tensor(name, array), pb_utils.Tensor("SEQUENCE", number)])
 
-    def _final(self, response: Any) -> None:
+    def _final(self, response: Any, error: str = "") -> None:
         sender, self._sender = self._sender, None
         if sender is None:
             return
         self._on_final()
+        if self._observer is not None:
+            self._observer.end(error)
         flags = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
         if response is None:
             sender.send(flags=flags)

@@ -3,11 +3,13 @@
 import ipaddress
 import re
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
 _NAME = re.compile(r"(?=.{1,253}$)\w([\w-]{0,61}\w)?(\.\w([\w-]{0,61}\w)?)*\.?", re.ASCII)
 _HOST_PORT = re.compile(r"(\[(?P<v6>[^\[\]]*)\]|(?P<host>[^:\[\]]*)):(?P<port>\d{1,5})", re.ASCII)
+_LOCAL_DOMAINS = (".local", ".internal", ".lan", ".svc", ".cluster.local", ".localhost")
 
 
 def is_host(text: str) -> bool:
@@ -19,6 +21,14 @@ def is_host(text: str) -> bool:
             return False
         return True
     return _NAME.fullmatch(text) is not None
+
+
+def is_local(host: str) -> bool:
+    """A host of this machine, this network or this cluster, by its name or number."""
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." not in host or host.casefold().endswith(_LOCAL_DOMAINS)
 
 
 def is_host_port(text: str) -> bool:
@@ -42,7 +52,20 @@ def _host_ports(value: str) -> str:
     return value
 
 
+def _otlp_endpoint(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
+        raise ValueError("this is no address of the kind http://host:4318")
+    return value
+
+
 Host = Annotated[str, AfterValidator(_host)]
 """An IP address or a machine's name, or empty."""
 HostPorts = Annotated[str, AfterValidator(_host_ports)]
 """host:port, several with commas between, or empty."""
+OtlpEndpoint = Annotated[str, AfterValidator(_otlp_endpoint)]
+"""http://host:port, with a path if need be, or empty."""
+OTLP_TAKES = (
+    "the base URL of an OpenTelemetry collector's OTLP/HTTP receiver, such as http://collector:4318; traces go there. "
+    "Empty: no traces. The SDK's variables for headers, sampling and batches (OTEL_…) hold as well."
+)

@@ -6,6 +6,7 @@ Every service declares its variables in a `config.py` of its own as a subclass o
 import os
 import re
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +28,7 @@ class Configuration(BaseSettings):
         env_file_encoding="utf-8",
         extra="ignore",
         frozen=True,
+        str_strip_whitespace=True,  # a key or a name from a file often ends with the file's last line break
         hide_input_in_errors=True,  # a ConfigurationError's cause may be logged, too
     )
 
@@ -43,11 +45,14 @@ _MASK = r"\1***@"
 ConfigurationT = TypeVar("ConfigurationT", bound=Configuration)
 
 
-def load(kind: type[ConfigurationT]) -> ConfigurationT:
-    """The configuration of a service. Raises ConfigurationError."""
+def load(kind: type[ConfigurationT], handed: Collection[str] = ()) -> ConfigurationT:
+    """The configuration of a service. Raises ConfigurationError.
+
+    `handed`: fields that somebody else will set, and which are therefore not read.
+    """
     try:
         configuration_names.check_file(FILE)
-        return kind()
+        return kind(**{name: kind.model_fields[name].default for name in handed})
     except configuration_names.FileError as error:
         raise ConfigurationError(str(error)) from error
     except ValidationError as error:

@@ -6,7 +6,7 @@ import { createComposer } from "./composer.js";
 import { bindConfirmed } from "./confirm.js";
 import { microphoneObstacle } from "./audio-capture.js";
 import { exposeForInspection, saveAsFile } from "./inspect.js";
-import { createCard, createNotices, createSourceBanner } from "./notices.js";
+import { createCard, createNotices, createSourceBanner, mendedBy } from "./notices.js";
 import { createPending } from "./pending.js";
 import { startPresence } from "./presence.js";
 import { FLAG_FLUSH, FLAG_LAST, TEXT_TOO_LONG, nowMs, takesText } from "./protocol.js";
@@ -57,6 +57,7 @@ const connection = createConnection({
 const sound = createSound({
   volume: preferences.get("volume"),
   send: connection.sendCommand,
+  serverAheadMs: connection.serverAheadMs,
   on: {
     sounding: () => render(),
     heard: (heard) => voice.dispatch({ type: "heard", generation: heard }),
@@ -140,7 +141,7 @@ function showHistory(history) {
   chat.showHistory(history);
   turns = history.length;
   latencies.clear();
-  for (const { first_audio_ms: total } of history) if (total) latencies.add(total);
+  for (const { first_audio_ms: total, spoken = false } of history) if (total) latencies.add(total, spoken);
   latencyLine.show();
 }
 
@@ -176,7 +177,7 @@ const HANDLERS = {
   },
   turn_metrics(event) {
     chat.metrics(event);
-    latencies.add(event.total_ms);
+    latencies.add(event.total_ms, event.spoken);
     latencyLine.show();
   },
   history: (event) => saveAsFile(event),
@@ -198,6 +199,7 @@ const HANDLERS = {
 
 function onEvent(event) {
   for (const { text } of pending.take(event)) chat.userRefused(text);
+  for (const key of mendedBy(event)) notices.clear(key);
   HANDLERS[event.type]?.(event);
   render();
 }

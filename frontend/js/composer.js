@@ -1,5 +1,7 @@
 // Typing: the message field, and the openings that are offered before the first turn.
 
+import { isVisible } from "./protocol.js";
+
 const OPENINGS = ["Hello, how are you today?", "I feel a little tired this morning.", "I would like to go to the sea."];
 const MAX_HEIGHT_PX = 160;
 
@@ -12,7 +14,7 @@ export function createComposer({ form, input, openings, onMessage }) {
 
   function submit() {
     const text = input.value.trim();
-    if (text === "" || !onMessage(text)) return;
+    if (!isVisible(text) || !onMessage(text)) return;
     input.value = "";
     fit();
   }

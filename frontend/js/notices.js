@@ -15,8 +15,8 @@ function element(tag, className, text) {
 }
 
 /**
- * Notices in `region`. A small screen cuts a long one short; a tap shows the whole. `show(key, text)` replaces an earlier one of the same key; with `lasting` it stays until
- * `clear(key)` or its own button.
+ * Notices in `region`. A small screen cuts a long one short; a tap shows the whole. `show(key, text)` replaces an
+ * earlier one of the same key; it goes after a while, with `lasting` only by `clear(key)` or its own button.
  */
 export function createNotices(region) {
   const shown = new Map();
@@ -47,6 +47,19 @@ export function createNotices(region) {
   }
 
   return { show, clear };
+}
+
+const MENDED = {
+  stt_update: ["recognition_unavailable", "unheard"],
+  audio_stream_start: ["synthesis_unavailable"],
+  settings_changed: ["invalid_setting"],
+  // Text may be that of a replacement; but with the next question the last one's trouble is out of date.
+  thinking: ["language_failed", "language_timeout"],
+};
+
+/** The keys of notices that are no longer true after this event of the server. */
+export function mendedBy({ type, state }) {
+  return MENDED[type === "conversation_state" ? state : type] ?? [];
 }
 
 /** The card that says why there is no conversation just now, and what to do. */

@@ -62,6 +62,14 @@ export function takesText(text) {
   return [...text].length <= MAX_TEXT_CHARS;
 }
 
+// White space, controls and what is not drawn: a superset of what the server takes for nothing.
+const VISIBLE = /[^\p{C}\p{Z}\p{Default_Ignorable_Code_Point}\u2800]/u;
+
+/** Whether anything of a message can be seen. */
+export function isVisible(text) {
+  return VISIBLE.test(text);
+}
+
 /** Milliseconds since 1970, with fractions, on the clock that never steps back. */
 export function nowMs() {
   return performance.timeOrigin + performance.now();

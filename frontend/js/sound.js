@@ -14,7 +14,7 @@ const GESTURES = ["pointerdown", "keydown"];
  * `resumed`. Calls `on.sounding(generation|null)`, `on.heard(generation)`, `on.blocked(true|false)` and
  * `on.missing(true|false)`: whether the player could not be loaded. The next gesture or answer tries again.
  */
-export function createSound({ volume, send, on }) {
+export function createSound({ volume, send, serverAheadMs, on }) {
   let context = null;
   let player = null;
   let playerReady = null;
@@ -124,6 +124,7 @@ export function createSound({ volume, send, on }) {
         generation,
         received_ms: answer.receivedMs,
         started_ms: answer.startedMs,
+        server_ahead_ms: serverAheadMs(),
       });
     },
     progress(report) {

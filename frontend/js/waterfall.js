@@ -86,31 +86,37 @@ export function renderWaterfall({ total_ms: totalMs, spoken, parts = [], prepare
 
 /** The waits of this conversation and their percentiles. */
 export function createLatencies() {
-  const totals = [];
+  let turns = [];
 
   function percentile(sorted, share) {
     return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)];
   }
 
   return {
-    add(totalMs) {
-      totals.push(totalMs);
-      if (totals.length > MAX_KEPT) totals.shift();
+    add(totalMs, spoken) {
+      turns = [...turns, { totalMs, spoken }].slice(-MAX_KEPT);
     },
-    clear: () => totals.splice(0),
-    all: () => [...totals],
-    /** {count, p50, p95} in ms over the last `window` turns, or null before the first. */
+    clear() {
+      turns = [];
+    },
+    all: () => turns.map(({ totalMs }) => totalMs),
+    /**
+     * {count, spoken, p50, p95} in ms over the last `window` spoken turns, or null before the first turn. A typed turn
+     * has no end of speech to wait for: such turns count only where none was spoken.
+     */
     over(window) {
-      const sorted = totals.slice(-window).sort((a, b) => a - b);
+      const spoken = turns.some((turn) => turn.spoken);
+      const waits = turns.filter((turn) => turn.spoken === spoken).map(({ totalMs }) => totalMs);
+      const sorted = waits.slice(-window).sort((a, b) => a - b);
       if (sorted.length === 0) return null;
-      return { count: sorted.length, p50: percentile(sorted, 0.5), p95: percentile(sorted, 0.95) };
+      return { count: sorted.length, spoken, p50: percentile(sorted, 0.5), p95: percentile(sorted, 0.95) };
     },
   };
 }
 
 const WINDOWS = [20, 50];
 
-/** The line above the conversation: percentiles of `latencies` over a window that `button` changes. */
+/** The line above the conversation: percentiles of `latencies`' spoken turns, or typed ones without any, over a window that `button` changes. */
 export function createLatencyLine({ line, text, button }, latencies) {
   let window = WINDOWS[0];
 
@@ -119,8 +125,9 @@ export function createLatencyLine({ line, text, button }, latencies) {
     line.hidden = figures === null;
     if (!figures) return;
     text.textContent = `p50 ${seconds(figures.p50)} · p95 ${seconds(figures.p95)}`;
-    button.textContent = `last ${Math.min(figures.count, window)} of ${window}`;
-    button.ariaLabel = `Time to the first sound over the last ${window} turns; change the number of turns`;
+    const kind = figures.spoken ? "spoken" : "typed";
+    button.textContent = `last ${figures.count} of ${window} ${kind}`;
+    button.ariaLabel = `Time to the first sound over the last ${window} ${kind} turns; change the number of turns`;
   }
 
   button.addEventListener("click", () => {

@@ -14,6 +14,8 @@ const PONG_WAIT_MS = 8000;
 const SILENCE_MS = 3000;
 // The server looks for another worker for 20 s, and answers nothing meanwhile.
 const MOVE_WAIT_MS = 25000;
+// Of so many pongs the quickest tells best how far the clocks are apart.
+const CLOCK_PONGS = 8;
 // From the first packet to `ready`: neither a handshake nor a hello that nobody answers ends by itself.
 const READY_WAIT_MS = 15000;
 // About two seconds of speech; beyond that the line is too slow, and late audio is of no use to anyone.
@@ -53,6 +55,7 @@ export function createConnection({ url, client, settings, on, storage = sessionS
   let uplinkSequence = 0;
   let lastError = null;
   let resuming = false;
+  let clocks = [];
   const counters = { connects: 0, resumes: 0, framesSent: 0, framesDropped: 0, framesReceived: 0, roundTripMs: null };
 
   function setPhase(next, details = {}) {
@@ -116,7 +119,7 @@ export function createConnection({ url, client, settings, on, storage = sessionS
       return;
     }
     if (event.type === "pong") {
-      counters.roundTripMs = nowMs() - event.at_ms;
+      compareClocks(event.at_ms, event.server_ms, nowMs());
       // Without a number it is the edge that answers, while it looks for a worker, and not the session.
       if (caughtUpAt && event.at_ms >= caughtUpAt && event.sequence > 0) {
         caughtUpAt = 0;
@@ -132,6 +135,19 @@ export function createConnection({ url, client, settings, on, storage = sessionS
       expectMessage();
     }
     on.event(event);
+  }
+
+  /** The server's clock at the middle of the round trip; both ways are taken to be equally long. */
+  function compareClocks(sentMs, serverMs, receivedMs) {
+    counters.roundTripMs = receivedMs - sentMs;
+    clocks.push({ roundTripMs: counters.roundTripMs, aheadMs: serverMs - (sentMs + receivedMs) / 2 });
+    clocks = clocks.slice(-CLOCK_PONGS);
+  }
+
+  /** How far the server's clock is ahead of ours in ms, or null before the first pong. */
+  function serverAheadMs() {
+    const best = clocks.reduce((one, other) => (other.roundTripMs < one.roundTripMs ? other : one), clocks[0]);
+    return best?.aheadMs ?? null;
   }
 
   function becomeReady(event) {
@@ -151,10 +167,11 @@ export function createConnection({ url, client, settings, on, storage = sessionS
     schedulePing();
     setPhase("ready");
     on.ready(event, fresh);
-    if (fresh) return;
+    clocks = []; // another worker may hold the session now, with another clock
+    const at_ms = nowMs();
     // Messages keep their order: what the session sends again is all there when this comes back.
-    caughtUpAt = nowMs();
-    sendCommand({ type: "ping", at_ms: caughtUpAt });
+    if (!fresh) caughtUpAt = at_ms;
+    sendCommand({ type: "ping", at_ms });
   }
 
   function schedulePing() {
@@ -261,6 +278,7 @@ export function createConnection({ url, client, settings, on, storage = sessionS
     sendCommand,
     sendMessage,
     sendAudio,
+    serverAheadMs,
     counters: () => ({ ...counters }),
     status: () => ({ phase, epoch, sequence: session.lastSequence }),
   };

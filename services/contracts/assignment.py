@@ -63,18 +63,59 @@ BEAT_SECONDS = 0.5
 LOST_AFTER_SECONDS = 2.0
 
 
-class Control(msgspec.Struct, frozen=True, kw_only=True):
+class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A worker asks an edge when the turn passed it on its way up, and is to pass it on its way down."""
+
+    generation: int
+    """Of the answer, whose first audio frame it is about."""
+    sequence: int | None = None
+    """Of the microphone frame with the last of the user's speech; None: the message was typed."""
+    heard_us: int = 0
+    """When the edge took a typed message in, as it wrote into the frame's header."""
+    traceparent: str = ""
+    """Of the turn."""
+
+
+class Marked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The answer to `Mark`, once the first audio frame has left. Microseconds since 1970 on the edge's clock."""
+
+    generation: int
+    heard_us: int = 0
+    """It took the microphone frame, or the typed message; 0: it does not know."""
+    took_us: int
+    """It took the answer's first audio frame from NATS."""
+    sent_us: int
+    """It had written that to the client's connection."""
+    ahead_us: int = 0
+    """So much the worker's clock is ahead of the edge's."""
+
+
+class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Payload of a frame of Kind.CONTROL.
 
     To the worker: `present` (a browser is connected, and the session is worker `wid`'s), said at once after each
     attachment and every PRESENCE_SECONDS; a worker that holds the session and is another one gives it up. `detached`:
-    the browser's connection is gone.
-    To the edge: `close` (end this connection with `code` as an errors.Code).
+    the browser's connection is gone. `marked`: the answer to a `mark`.
+    To the edge: `close` (end this connection with `code` as an errors.Code). `mark`: see `Mark`.
     """
 
-    verb: Literal["present", "detached", "close"]
+    verb: Literal["present", "detached", "marked", "close", "mark"]
     wid: str = ""
     code: str = ""
+    mark: Mark | None = None
+    marked: Marked | None = None
+
+
+class ClockReply(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker's answer to a request on `subjects.clock(wid)`, whose payload is empty: its time, in microseconds since
+    1970, when it took the request and when it answered."""
+
+    took_us: int
+    answered_us: int
+
+
+CLOCK_SECONDS = 10.0
+"""An edge asks each worker for its time so often."""
 
 
 PRESENCE_SECONDS = 10.0

@@ -37,6 +37,8 @@ class Hello(Command, tag="hello", frozen=True, kw_only=True):
     settings: SettingsPatch = SettingsPatch()
     client: Annotated[str, Meta(max_length=100)] = ""
     """Name and version, for the log."""
+    traceparent: Annotated[str, Meta(max_length=200)] = ""
+    """W3C Trace Context of what the client does: the trace of its connection becomes part of that one."""
 
 
 class StartListening(Command, tag="start_listening", frozen=True, kw_only=True):
@@ -81,6 +83,9 @@ class PlaybackStarted(Command, tag="playback_started", frozen=True, kw_only=True
     """When the answer's first audio frame arrived."""
     started_ms: _ClientMs
     """When its first sample was played."""
+    server_ahead_ms: Annotated[float, Meta(gt=-1e14, lt=1e14)] | None = None
+    """How far the server's clock is ahead of the client's, from the `pong` with the shortest round trip: `server_ms`
+    less the middle between sending `ping` and hearing its answer. It tells the way there from the way back."""
 
 
 class Played(Command, tag="played", frozen=True, kw_only=True):

@@ -190,6 +190,8 @@ class TurnMetrics(Event, tag="turn_metrics", frozen=True, kw_only=True):
     parts: list[Part]
     prepared_ms: float = 0.0
     """So much of the work was done before the turn was over, in the pause; it is in no part."""
+    trace_id: str = ""
+    """Of the turn's trace, 32 hex digits; empty where nobody records it."""
 
 
 class History(Event, tag="history", frozen=True, kw_only=True):

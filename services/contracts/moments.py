@@ -13,8 +13,12 @@ Owner = Literal["setting", "recognition", "language", "synthesis", "parley", "ne
 
 
 class Moment(StrEnum):
-    """In the order in which a spoken turn passes them; a typed turn starts at TURN_ENDED."""
+    """In the order in which a spoken turn passes them. A typed turn has no SPEECH_ENDED."""
 
+    CAPTURED = "captured"
+    """The client's microphone took the user's last speech sample, or the message was sent off."""
+    EDGE_HEARD = "edge_heard"
+    """The edge got it."""
     SPEECH_ENDED = "speech_ended"
     """The user's last speech sample reached the worker."""
     TURN_ENDED = "turn_ended"
@@ -30,6 +34,14 @@ class Moment(StrEnum):
     """Synthesis returned the first samples."""
     AUDIO_SENT = "audio_sent"
     """The worker sent the first audio frame."""
+    EDGE_TOOK = "edge_took"
+    """The edge got it."""
+    EDGE_SENT = "edge_sent"
+    """The edge has written it to the client's connection."""
+    RECEIVED = "received"
+    """The client got it."""
+    PLAYED = "played"
+    """The first sample left the client's player."""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +51,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 PARTS: tuple[tuple[str, Owner, Moment, Moment], ...] = (
+    ("to the edge", "network", Moment.CAPTURED, Moment.EDGE_HEARD),
+    ("edge to worker", "parley", Moment.EDGE_HEARD, Moment.SPEECH_ENDED),
     ("end of turn", "setting", Moment.SPEECH_ENDED, Moment.TURN_ENDED),
     ("recognition", "recognition", Moment.TURN_ENDED, Moment.TRANSCRIBED),
     ("turn taking", "parley", Moment.TRANSCRIBED, Moment.ASKED),
@@ -46,5 +60,12 @@ PARTS: tuple[tuple[str, Owner, Moment, Moment], ...] = (
     ("first sentence", "language", Moment.FIRST_TOKEN, Moment.FIRST_SENTENCE),
     ("voice", "synthesis", Moment.FIRST_SENTENCE, Moment.FIRST_CHUNK),
     ("sending", "parley", Moment.FIRST_CHUNK, Moment.AUDIO_SENT),
+    ("worker to edge", "parley", Moment.AUDIO_SENT, Moment.EDGE_TOOK),
+    ("edge", "parley", Moment.EDGE_TOOK, Moment.EDGE_SENT),
+    ("to the client", "network", Moment.EDGE_SENT, Moment.RECEIVED),
+    ("player", "player", Moment.RECEIVED, Moment.PLAYED),
 )
-"""Name, owner, from, to: the worker's parts. The client adds "network" and "player"."""
+"""Name, owner, from, to. In a typed turn "edge to worker" ends at TURN_ENDED."""
+
+NETWORK = "network"
+"""In place of the ways to and from the client, and of those over the edge, where nobody could tell them apart."""

@@ -121,6 +121,8 @@ def _length(kind: inspect.StrType) -> str:
 
 def _quoted(raw: msgspec.Raw, kind: inspect.Type) -> str:
     """What came, short: a text that is too long is only counted, since it may hold anything."""
+    if isinstance(kind, inspect.Metadata):
+        return _quoted(raw, kind.type)
     text = bytes(raw).decode(errors="replace").strip()
     if text.startswith(("{", "[")):
         return "an object" if text[0] == "{" else "a list"

@@ -6,15 +6,25 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 ResponseMode = Literal["llm", "template", "echo"]
+_NAME = r"^(?!\s)[^\x00-\x1f\x7f-\x9f\u2028\u2029]*(?<!\s)\Z"
+"""What a person can have typed on one line. `\\Z`: a `$` would let a line's end pass."""
 CharacterId = Annotated[str, Meta(min_length=1, max_length=64)]
-Model = Annotated[str, Meta(max_length=200)]
+Model = Annotated[
+    str,
+    Meta(
+        max_length=200,
+        pattern=_NAME,
+        extra={"takes": "a name of at most 200 characters, on one line and without spaces around it"},
+    ),
+]
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 AnswerTokens = Annotated[int, Meta(ge=16, le=2000)]
 ContextTurns = Annotated[int, Meta(ge=0, le=50)]
 Language = Annotated[
     str,
     Meta(
-        pattern=r"^(auto|[a-z]{2,3})$", extra={"takes": "auto or a language's code of two or three letters, such as en"}
+        pattern=r"^(auto|[a-z]{2,3})\Z",
+        extra={"takes": "auto or a language's code of two or three letters, such as en"},
     ),
 ]
 PauseSensitivity = Annotated[int, Meta(ge=0, le=3)]

@@ -44,3 +44,8 @@ def attach(sid: str) -> str:
 def beat(wid: str) -> str:
     """Worker presence and free slots, see `assignment.Beat`."""
     return f"voice.v1.w.{wid}.beat"
+
+
+def clock(wid: str) -> str:
+    """Request: what time is it at that worker? See `assignment.ClockReply`."""
+    return f"voice.v1.w.{wid}.clock"

@@ -15,7 +15,6 @@ from services.contracts.settings import SessionSettings
 from services.dialogue.bus import connect
 from services.dialogue.characters import CastError, load_cast
 from services.dialogue.checkpoint import CheckpointStore
-from services.dialogue.clock import steady_clock
 from services.dialogue.config import WorkerConfiguration
 from services.dialogue.language import AnswerSource, EchoSource, FallbackSource, TemplateSource
 from services.dialogue.language_openai import OpenAISource
@@ -24,7 +23,8 @@ from services.dialogue.vad import DetectionTicks, VoiceDetector
 from services.dialogue.worker import Worker
 from services.speech.recogniser import Recogniser
 from services.speech.synthesiser import Synthesiser
-from services.telemetry import build, health, lateness, logs, metrics
+from services.telemetry import build, health, lateness, logs, metrics, tracing
+from services.telemetry.clocks import steady_clock
 
 log = structlog.get_logger("dialogue")
 
@@ -54,6 +54,8 @@ async def run(config: WorkerConfiguration) -> None:
         asyncio.get_running_loop().add_signal_handler(name, main.cancel)
     cast = load_cast(config.characters)
     async with AsyncExitStack() as resources:
+        tracer = tracing.tracer("parley-dialogue", config.otlp_endpoint)
+        resources.callback(tracer.close)
         recogniser = Recogniser(config.stt_addresses, config.stt_model)
         resources.push_async_callback(recogniser.close)
         synthesiser = Synthesiser(config.tts_addresses, config.tts_model)
@@ -65,11 +67,14 @@ async def run(config: WorkerConfiguration) -> None:
                 config.llm_model,
                 config.llm_api_key.get_secret_value(),
                 first_token_seconds=config.llm_first_token_seconds,
+                loading_seconds=config.llm_loading_seconds,
                 total_seconds=config.llm_total_seconds,
                 detail=config.llm_detail,
             )
             resources.push_async_callback(model.aclose)
             await model.warm()
+            loading = asyncio.create_task(model.load(), name="load-language-model")
+            resources.callback(loading.cancel)
         detector = await asyncio.to_thread(VoiceDetector)
         client = await connect(config.nats_url, "dialogue")
         tools = Tools(
@@ -82,6 +87,7 @@ async def run(config: WorkerConfiguration) -> None:
             can_ask=model is not None,
             costly=model is not None and model.costly,
             speculation=config.speculation,
+            tracer=tracer,
             checkpoints=await CheckpointStore.open(client, config.remember_seconds),
         )
         worker = Worker(

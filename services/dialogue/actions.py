@@ -5,6 +5,7 @@ from typing import Literal
 
 from services.contracts.characters import Character
 from services.contracts.events import AnyEvent, TurnMetrics
+from services.telemetry.ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,20 @@ class ResumeUtterance:
 @dataclass(frozen=True)
 class CloseUtterance:
     """The turn is over: have the final transcript."""
+
+    utterance: int
+
+
+@dataclass(frozen=True)
+class CutUtterance:
+    """It is as long as it may be: it ends where it was quietest of late, and the voice goes on from there."""
+
+    utterance: int
+
+
+@dataclass(frozen=True)
+class AbandonUtterance:
+    """Nobody waits for this transcript any longer."""
 
     utterance: int
 
@@ -119,6 +134,7 @@ class Measure:
     """A turn's time was measured."""
 
     metrics: TurnMetrics
+    ledger: Ledger
 
 
 @dataclass(frozen=True)
@@ -152,6 +168,8 @@ Action = (
     | PauseUtterance
     | ResumeUtterance
     | CloseUtterance
+    | CutUtterance
+    | AbandonUtterance
     | DropUtterances
     | Ask
     | Confirm

@@ -12,9 +12,9 @@ from services.contracts.audio import DOWNLINK
 from services.contracts.characters import Character
 from services.contracts.events import Error
 from services.contracts.moments import Part
-from services.dialogue.ledger import Ledger
 from services.dialogue.sentences import Cutter, Piece, feed, finish
 from services.dialogue.speakable import heard, speakable
+from services.telemetry.ledger import Ledger
 
 _SAMPLES_PER_CHARACTER = int(0.065 * DOWNLINK.sample_rate)
 """A usual pace of speech, to judge how far into a sentence the listener is before its length is known."""

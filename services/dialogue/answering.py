@@ -14,14 +14,15 @@ from services.contracts.errors import Code
 from services.contracts.moments import Moment
 from services.dialogue import actions as do
 from services.dialogue import answer as answers
-from services.dialogue import endpointing, inputs, ledger
+from services.dialogue import endpointing, inputs
 from services.dialogue.actions import Action
 from services.dialogue.answer import Answer, SlotState
 from services.dialogue.cast import speakers
 from services.dialogue.conversation import MAX_TURN_CHARS, Conversation, Step, Utterance, echo_known
 from services.dialogue.endpointing import Phase
-from services.dialogue.ledger import Ledger
 from services.dialogue.wording import alike
+from services.telemetry import ledger
+from services.telemetry.ledger import Heard, Ledger
 
 OfAnswer = (
     inputs.Token
@@ -33,6 +34,7 @@ OfAnswer = (
     | inputs.SpeechFailed
     | inputs.SpeechRefused
     | inputs.AudioSent
+    | inputs.Relayed
     | inputs.AudioDrained
 )
 
@@ -86,6 +88,10 @@ def take(state: Conversation, answer: Answer, event: OfAnswer) -> Step:
             grown = answers.spoken(answer, event.slot)
         case inputs.AudioSent():
             grown = replace(answer, ledger=answer.ledger.stamp(Moment.AUDIO_SENT, event.at))
+        case inputs.Relayed():
+            times = answer.ledger if event.heard is None else answer.ledger.stamp(Moment.EDGE_HEARD, event.heard)
+            times = times.stamp(Moment.EDGE_TOOK, event.took).stamp(Moment.EDGE_SENT, event.sent)
+            grown = replace(answer, ledger=times)
         case inputs.AudioDrained():
             grown = replace(answer, sent=event.samples)
             if answer.audible:
@@ -110,15 +116,18 @@ def _skips(before: Answer, after: Answer) -> list[Action]:
 
 def advance(state: Conversation, at: float) -> Step:
     """All that a conversation does as soon as it can: answer, speak, let it sound, commit."""
-    actions: list[Action] = []
+    state, actions = _keep_abandoned(state, at)
     answer = state.answer
     if state.turn and _turn_is_complete(state):
+        more: list[Action] = []
         if answer is None:
-            state, actions = _begin(state, at)
+            state, more = _begin(state, at)
         elif answer.prepared:
-            state, actions = _confirm(state, answer, at)
+            state, more = _confirm(state, answer, at)
+        actions += more
     elif answer and answer.prepared and not state.turn:
-        state, actions = withdraw(state, answer, at)  # in the end nothing understandable was said
+        state, more = withdraw(state, answer, at)  # in the end nothing understandable was said
+        actions += more
     answer = state.answer
     if answer is None:
         return state, actions
@@ -168,7 +177,7 @@ def _begin(state: Conversation, at: float) -> Step:
     """What the user said is complete: have it answered, if it was anything."""
     apart = _apart(state)
     turn = tuple(one for one in state.turn if one not in apart)
-    state, kept = _keep(state, _user_text(apart), at)
+    state, kept = _keep(state, apart, at)
     user = _user_text(turn)
     state = replace(state, turn=(), guesses=0)
     if not user:
@@ -188,15 +197,32 @@ def _apart(state: Conversation) -> tuple[Utterance, ...]:
     return tuple(one for one in state.turn if one.spoken and one.number <= state.severed)
 
 
-def _keep(state: Conversation, user: str, at: float) -> Step:
-    """Words that a lost connection cut off: they were said, and what was typed is answered in their place."""
+def _keep_abandoned(state: Conversation, at: float) -> Step:
+    """What was said to a page that is gone is a turn without an answer, as soon as all of it is transcribed."""
+    abandoned = tuple(one for one in state.turn if one.abandoned)
+    if not abandoned or any(one.text is None for one in abandoned):
+        return state, []
+    rest = tuple(one for one in state.turn if not one.abandoned)
+    return _keep(replace(state, turn=rest), abandoned, at)
+
+
+def _keep(state: Conversation, said: tuple[Utterance, ...], at: float) -> Step:
+    """A turn without an answer: words that a lost connection or page cut off were said all the same."""
+    user = _user_text(said)
     if not user:
         return state, []
     generation, number = state.generation + 1, state.number + 1
-    character = speakers(state.cast)[0]
-    turn = out.Turn(number=number, user=user, assistant="", character=character.id, spoken=True, cut=True, at=at)
+    turn = out.Turn(
+        number=number,
+        user=user,
+        assistant="",
+        character=speakers(state.cast)[0].id,
+        spoken=any(one.spoken for one in said),
+        cut=True,
+        at=at,
+    )
     state = replace(state, generation=generation, number=number, memory=state.memory.commit(turn))
-    return state, [do.Send(out.TurnCommitted(generation=generation, turn=turn))]
+    return state, [do.Send(out.TurnCommitted(generation=generation, turn=turn)), do.Checkpoint()]
 
 
 def _new_answer(state: Conversation, user: str, at: float, times: Ledger) -> Answer:
@@ -347,7 +373,7 @@ def playback_started(state: Conversation, command: commands.PlaybackStarted, at:
         return state, []
     if answer.first_audio_ms is not None:
         return state, []
-    total, parts = ledger.parts(answer.ledger, command.received_ms, command.started_ms)
+    total, parts = ledger.parts(answer.ledger, Heard(command.received_ms, command.started_ms, command.server_ahead_ms))
     metrics = out.TurnMetrics(
         turn=answer.number,
         generation=answer.generation,
@@ -357,4 +383,4 @@ def playback_started(state: Conversation, command: commands.PlaybackStarted, at:
         prepared_ms=answer.prepared_ms,
     )
     measured = replace(answer, first_audio_ms=total, parts=tuple(parts), echoes_from=at)
-    return replace(state, answer=measured), [do.Send(metrics), do.Measure(metrics)]
+    return replace(state, answer=measured), [do.Send(metrics), do.Measure(metrics, answer.ledger)]

@@ -6,7 +6,7 @@ Pure, as all of it; called by `machine`.
 from dataclasses import replace
 
 from services.contracts import events as out
-from services.contracts.errors import Code
+from services.contracts.errors import MEANINGS, Code
 from services.contracts.moments import Moment
 from services.dialogue import actions as do
 from services.dialogue import answer as answers
@@ -14,10 +14,19 @@ from services.dialogue import answering, barge_in, endpointing, inputs
 from services.dialogue.actions import Action
 from services.dialogue.answer import Answer
 from services.dialogue.barge_in import Verdict
-from services.dialogue.conversation import Conversation, Step, Utterance, hearing, patience, prepares, speculates
+from services.dialogue.conversation import (
+    Conversation,
+    Step,
+    Utterance,
+    hearing,
+    overdue,
+    patience,
+    prepares,
+    speculates,
+)
 from services.dialogue.endpointing import Phase
-from services.dialogue.ledger import Ledger
 from services.dialogue.wording import Wording, wording
+from services.telemetry.ledger import Ledger
 
 OfRecognition = inputs.PartialTranscript | inputs.FinalTranscript | inputs.RecognitionFailed
 
@@ -46,7 +55,18 @@ def woken(state: Conversation, at: float) -> Step:
     if answer and answer.paused and goes_on:
         state, more = _cut_in(state, answer, state.utterances, at)
         actions += more
+    while (due := overdue(state)) is not None and at >= due:
+        state, more = _give_up(state, at)
+        actions += more
     return state, actions
+
+
+def _give_up(state: Conversation, at: float) -> Step:
+    """The utterance that has waited longest for its transcript gets none."""
+    late = min((one for one in state.turn if one.text is None and one.over_at is not None), key=lambda one: one.number)
+    message = MEANINGS[Code.RECOGNITION_UNAVAILABLE].message
+    state, actions = recognised(state, inputs.RecognitionFailed(at=at, utterance=late.number, message=message))
+    return state, [do.AbandonUtterance(late.number), *actions]
 
 
 def finish(state: Conversation, at: float) -> Step:
@@ -89,11 +109,14 @@ def _decided(state: Conversation, decisions: list[endpointing.Decision], at: flo
                 times = Ledger(spoken=True, client_end_ms=state.speech_end_ms)
                 times = times.stamp(Moment.SPEECH_ENDED, decision.speech_end).stamp(Moment.TURN_ENDED, at)
                 turn = tuple(
-                    replace(one, voiced_s=decision.voiced_s) if one.number == state.utterances else one
+                    replace(one, voiced_s=decision.voiced_s, over_at=at) if one.number == state.utterances else one
                     for one in state.turn
                 )
                 state = replace(state, ledger=times, turn=turn)
-                actions += [do.CloseUtterance(state.utterances), do.ExpectVoice()]
+                if decision.forced:
+                    actions.append(do.CutUtterance(state.utterances))
+                else:
+                    actions += [do.CloseUtterance(state.utterances), do.ExpectVoice()]
     return state, actions
 
 

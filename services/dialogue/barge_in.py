@@ -34,6 +34,9 @@ _LISTENERS_WORDS = _set(
 )
 _HUM = frozenset("mh")
 """What a hum is spelt with, each recogniser in its own way: "mm", "hmm", "mhm", "mmhmm"."""
+_HUMMED = _set("im em")
+"""What a recogniser with a fixed vocabulary makes of a hum, "im im": no words of their own when said twice and nothing
+else. A voice that lasts is believed all the same; see SPEECH_S."""
 _LISTENERS_PHRASES = frozenset({"i see", "got it", "oh really", "all right", "of course"})
 _LONGEST_BACKCHANNEL = 3
 
@@ -48,9 +51,11 @@ class Verdict(Enum):
 def backchannel(text: str) -> bool:
     """Words by which a listener shows that they listen; also no words at all."""
     said = words(text)
-    return len(said) <= _LONGEST_BACKCHANNEL and (
-        " ".join(said) in _LISTENERS_PHRASES or all(word in _LISTENERS_WORDS or _HUM.issuperset(word) for word in said)
-    )
+    if len(said) > _LONGEST_BACKCHANNEL:
+        return False
+    hummed = len(said) > 1 and len(set(said)) == 1 and said[0] in _HUMMED
+    listens = all(word in _LISTENERS_WORDS or _HUM.issuperset(word) for word in said)
+    return hummed or listens or " ".join(said) in _LISTENERS_PHRASES
 
 
 def judge(text: str, voiced_s: float, complete: bool, reply: bool) -> Verdict:

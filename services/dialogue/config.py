@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from services.addresses import Host, HostPorts
+from services.addresses import OTLP_TAKES, Host, HostPorts, OtlpEndpoint
 from services.configuration import Configuration
 
 
@@ -44,6 +44,13 @@ class WorkerConfiguration(Configuration):
     )
     llm_detail: str = Field("", description="a sentence for the page about where answers come from")
     llm_first_token_seconds: float = Field(5.0, gt=0, le=120, description="seconds to the first token, up to 120")
+    llm_loading_seconds: float = Field(
+        60.0,
+        ge=0,
+        le=600,
+        description="seconds to the first token of a model on this machine or network that has not answered yet, since "
+        "its server may have to load it, up to 600; less than PARLEY_LLM_FIRST_TOKEN_SECONDS: no more than those",
+    )
     llm_total_seconds: float = Field(30.0, gt=0, le=600, description="seconds for a whole answer, up to 600")
 
     characters: Path | None = Field(None, description="a JSON file of characters, in place of the built-in cast")
@@ -51,5 +58,6 @@ class WorkerConfiguration(Configuration):
     idle_seconds: float = Field(900.0, ge=10, le=86400, description="seconds without a word after which it is closed")
     remember_seconds: float = Field(3600.0, ge=60, le=7 * 86400, description="seconds that a session can be resumed")
     drain_seconds: float = Field(2.0, ge=0, le=3600, description="seconds that running answers may take at shutdown")
+    otlp_endpoint: OtlpEndpoint = Field("", description=OTLP_TAKES)
     log_format: Literal["json", "console"] = Field("json", description="json or console")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug, info, warning or error")

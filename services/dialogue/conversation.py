@@ -11,14 +11,16 @@ from services.dialogue.actions import Action
 from services.dialogue.answer import Answer, Pacing, waits_for_listener
 from services.dialogue.cast import Cast
 from services.dialogue.endpointing import Endpointing, Patience, Phase
-from services.dialogue.ledger import Ledger
 from services.dialogue.memory import Memory
+from services.telemetry.ledger import Ledger
 
 MAX_TURN_CHARS = 2 * MAX_TEXT_CHARS
 """What a user may say, all in all, before an answer sounds."""
 MAX_GUESSES = 8
 """Answers prepared for one turn: who speaks with so many pauses is not about to be done."""
 TYPED = 0
+TYPED_WAITS_SECONDS = 2.5
+"""So long a typed message waits for the transcript of what was said before it."""
 STALL_SECONDS = 20.0
 """A client that has audio and acknowledges none of it for so long is not listening."""
 
@@ -36,6 +38,10 @@ class Utterance:
     """Spoken over an answer: "mm-hm" is no turn then."""
     voiced_s: float = 0.0
     """How much voice there was in it, once it has ended."""
+    over_at: float | None = None
+    """When it ended, or was typed; None while it is being said."""
+    abandoned: bool = False
+    """Said to a page that has been loaded anew since: history keeps it, and nobody answers it."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +161,13 @@ def mood_event(state: Conversation, word: out.State) -> out.ConversationState:
     )
 
 
+def overdue(state: Conversation) -> float | None:
+    """When speech that has no transcript yet is given up, so that what was typed is answered."""
+    typed = [one.over_at for one in state.turn if not one.spoken and one.over_at is not None]
+    ended = [one.over_at for one in state.turn if one.text is None and one.over_at is not None]
+    return max(min(typed), min(ended)) + TYPED_WAITS_SECONDS if typed and ended else None
+
+
 def deadline(state: Conversation) -> float | None:
     """When the conversation wants to be woken."""
     times = [state.ear.deadline] if state.ear.deadline is not None else []
@@ -163,4 +176,7 @@ def deadline(state: Conversation) -> float | None:
             times.append(state.ear.counted_from + barge_in.SPEECH_S)
     elif state.answer and waits_for_listener(state.answer):
         times.append(state.progress_at + STALL_SECONDS)
+    given_up = overdue(state)
+    if given_up is not None:
+        times.append(given_up)
     return min(times, default=None)

@@ -10,9 +10,10 @@ def count(action: do.Measure | do.Speculated | do.TurnOver, cause: inputs.Event)
     """`cause`: what the machine was told when it decided so."""
     match action:
         case do.Measure(turn):
-            metrics.FIRST_AUDIO.observe(turn.total_ms / 1000)
+            exemplar = {"trace_id": turn.trace_id} if turn.trace_id else None
+            metrics.FIRST_AUDIO.observe(turn.total_ms / 1000, exemplar)
             for part in turn.parts:
-                metrics.TURN_PART.labels(part.name).observe(max(0.0, part.ms) / 1000)
+                metrics.TURN_PART.labels(part.name).observe(max(0.0, part.ms) / 1000, exemplar)
         case do.Speculated("kept", seconds):
             metrics.SPECULATIONS.labels("kept").inc()
             metrics.SPECULATION_WON.observe(seconds)

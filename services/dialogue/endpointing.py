@@ -39,6 +39,8 @@ class Patience:
     """The same after words that plainly end."""
     unfinished_s: float = 0.5
     """The same after words that plainly do not."""
+    long_s: float = 44.0
+    """A turn that has lasted so long ends with its next pause, however short: better there than in a word."""
     longest_s: float = 50.0
     """A turn is ended by force after so long; recognition takes utterances of up to 60 s."""
 
@@ -93,6 +95,8 @@ class Ended:
 
     speech_end: float
     voiced_s: float
+    forced: bool = False
+    """They are not done: the turn is as long as it may be."""
 
 
 Decision = Began | Hesitated | Resumed | Ended
@@ -123,6 +127,8 @@ def quiet(state: Endpointing, at: float, patience: Patience) -> tuple[Endpointin
                 return QUIET, []
             # The decision came late, in one burst of frames: it was speech all the same.
             return _pause(state, at, patience), [Began(state.started_at)]
+        case Phase.SPEAKING if at >= state.started_at + patience.long_s:
+            return QUIET, [_ended(state, at)]
         case Phase.SPEAKING:
             return _pause(state, at, patience), []
         case Phase.QUIET | Phase.PAUSING:
@@ -144,7 +150,7 @@ def elapsed(state: Endpointing, now: float, patience: Patience) -> tuple[Endpoin
         case Phase.ONSET:
             return _speaking(state, patience), [Began(state.started_at)]
         case Phase.SPEAKING:
-            return QUIET, [_ended(state, now)]
+            return QUIET, [replace(_ended(state, now), forced=True)]
         case Phase.PAUSING:
             end = state.last_speech_at + patience.silence(state.wording)
             if now >= end:

@@ -147,6 +147,19 @@ class AudioSent(Input):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Relayed(Input):
+    """The edge says when the turn passed it; times as `at`, as well as its clock is known."""
+
+    generation: int
+    heard: float | None
+    """It got the last of the user's speech, or the typed message; None: it does not know."""
+    took: float
+    """It got the first audio frame of the answer."""
+    sent: float
+    """It had written that to the client's connection."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class AudioDrained(Input):
     """The last frame of the answer has left."""
 
@@ -176,5 +189,6 @@ Event = (
     | SpeechFailed
     | SpeechRefused
     | AudioSent
+    | Relayed
     | AudioDrained
 )

@@ -29,6 +29,8 @@ class AnswerRequest:
     seed: int | None = None
     turn: int | None = None
     """The turn's number. One that is asked for again was not answered the time before."""
+    traceparent: str = field(default="", compare=False)
+    """What the asking is part of; a server that takes part in traces is told."""
     on_replaced: "Callable[[Replaced], None]" = field(default=lambda _: None, compare=False, repr=False)
     """Called when another source than the chosen one answers this time."""
 

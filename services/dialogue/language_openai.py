@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import json
+import math
 import random
 import re
+import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -15,14 +17,17 @@ import httpx2
 import openai
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
-from services.contracts import events
-from services.dialogue.language import AnswerRequest, LanguageError, LanguageFailed, LanguageTimeout
+from services.addresses import is_local
+from services.contracts import events, trace
+from services.dialogue.language import AnswerRequest, LanguageError, LanguageFailed, LanguageTimeout, Message
 from services.dialogue.thoughts import Thoughts, feed, finish
 from services.telemetry import metrics
 
 ATTEMPTS = 3
 BACKOFF_SECONDS = 0.2
 """Before the second attempt, on average; doubles with each."""
+RATE_LIMITED_BACKOFF_SECONDS = 0.5
+"""The same where the server limits our rate and does not say for how long; tried as often as the time allows."""
 LINGER_SECONDS = 0.25
 """How long after the model's last token we wait for the server to end its stream, which keeps the connection."""
 STALL_SECONDS = 8.0
@@ -60,10 +65,11 @@ class _Dialect:
 class _Retry(Exception):
     """An attempt failed in a way that may pass. `after`: seconds that the server asks us to wait."""
 
-    def __init__(self, failure: LanguageError, after: float | None = None) -> None:
+    def __init__(self, failure: LanguageError, after: float | None = None, *, rate_limited: bool = False) -> None:
         super().__init__(str(failure))
         self.failure = failure
         self.after = after
+        self.rate_limited = rate_limited
 
 
 @dataclass(frozen=True)
@@ -77,17 +83,6 @@ class _Part:
     """Why it ended; empty while it has not."""
 
 
-_LOCAL_DOMAINS = (".local", ".internal", ".lan", ".svc", ".cluster.local", ".localhost")
-
-
-def is_local(host: str) -> bool:
-    """A host of this machine, this network or this cluster, by its name or number."""
-    try:
-        return not ipaddress.ip_address(host).is_global
-    except ValueError:
-        return "." not in host or host.casefold().endswith(_LOCAL_DOMAINS)
-
-
 Stream = openai.AsyncStream[ChatCompletionChunk]
 
 
@@ -96,13 +91,16 @@ class OpenAISource:
     """One server and its model. Shared by all sessions of a process: `aclose` it at the end.
 
     The first token, be it of an answer or of a model's thoughts, is awaited for `first_token_seconds`, retries
-    included; of the whole answer, `total_seconds` may be spent waiting for the model.
+    included; of the whole answer, `total_seconds` may be spent waiting for the model. A server of our own network may
+    have to load a model first: until it has once answered, its first token is awaited for `loading_seconds`, if those
+    are more.
     """
 
     url: str
     model: str
     api_key: str = field(default="", repr=False)
     first_token_seconds: float = 5.0
+    loading_seconds: float = 0.0
     total_seconds: float = 30.0
     detail: str = ""
     jitter: random.Random = field(default_factory=random.Random, repr=False)
@@ -124,6 +122,7 @@ class OpenAISource:
         # The library imports this on first use, which the first answer would have to wait for.
         self._completions = self._client.chat.completions
         self._dialects: dict[str, _Dialect] = {}
+        self._loaded: set[str] = set()
 
     @property
     def costly(self) -> bool:
@@ -140,6 +139,16 @@ class OpenAISource:
         with contextlib.suppress(openai.OpenAIError, TimeoutError, ValueError):
             async with asyncio.timeout(self.first_token_seconds):
                 await self._client.models.list()
+
+    async def load(self) -> None:
+        """Has a server of our own network load the model before anyone waits for it, by asking for one token. A server
+        that is paid by the token is not asked. Never fails, as `warm`."""
+        if self.costly:
+            return
+        request = AnswerRequest(messages=(Message("user", "Hello"),), max_tokens=1)
+        with contextlib.suppress(LanguageError):
+            async for _ in self.answer(request):
+                pass  # to its end, which keeps the connection
 
     async def aclose(self) -> None:
         await self._client.close()
@@ -164,9 +173,9 @@ class OpenAISource:
     async def _answer(self, request: AnswerRequest) -> AsyncGenerator[str, None]:
         clock = asyncio.get_running_loop().time
         asked = clock()
-        stream, part = await self._begin(request, asked + self.first_token_seconds)
+        stream, part = await self._begin(request, self._patience(request.model))
         metrics.LANGUAGE_FIRST_TOKEN.observe(clock() - asked)
-        left = self.total_seconds - (clock() - asked)
+        left = self.total_seconds - min(clock() - asked, self.first_token_seconds)
         thoughts, answered, reason, tokens = Thoughts(), False, "", 0
         try:
             while part is not None:
@@ -191,9 +200,16 @@ class OpenAISource:
             why = "it spent all its tokens on thinking" if reason == "length" else reason or "no reason given"
             raise LanguageFailed(f"{self._who(request.model)} answered with nothing ({why}).")
 
-    async def _begin(self, request: AnswerRequest, deadline: float) -> tuple[Stream, _Part | None]:
+    def _patience(self, model: str) -> float:
+        """Seconds to the first token."""
+        if self.costly or model in self._loaded:
+            return self.first_token_seconds
+        return max(self.first_token_seconds, self.loading_seconds)
+
+    async def _begin(self, request: AnswerRequest, within: float) -> tuple[Stream, _Part | None]:
         """A stream and its first token, from as many attempts as the time allows."""
         clock = asyncio.get_running_loop().time
+        deadline = clock() + within
         attempt = 1
         earlier: LanguageError | None = None
         while True:
@@ -202,13 +218,14 @@ class OpenAISource:
                     return await self._attempt(request)
             except TimeoutError:
                 raise earlier or LanguageTimeout(
-                    f"{self._who(request.model)} said nothing within {self.first_token_seconds:g} seconds."
+                    f"{self._who(request.model)} said nothing within {within:g} seconds."
                 ) from None
             except _Retry as retry:
                 wait = retry.after
                 if wait is None:
-                    wait = BACKOFF_SECONDS * 2 ** (attempt - 1) * self.jitter.uniform(0.5, 1.5)
-                if attempt == ATTEMPTS or clock() + wait >= deadline:
+                    backoff = RATE_LIMITED_BACKOFF_SECONDS if retry.rate_limited else BACKOFF_SECONDS
+                    wait = backoff * 2 ** (attempt - 1) * self.jitter.uniform(0.5, 1.5)
+                if (attempt >= ATTEMPTS and not retry.rate_limited) or clock() + wait >= deadline:
                     raise retry.failure from retry.__cause__
                 earlier = retry.failure
                 metrics.LANGUAGE_RETRIES.inc()
@@ -227,6 +244,7 @@ class OpenAISource:
                         "list[ChatCompletionMessageParam]",
                         [{"role": message.role, "content": message.content} for message in request.messages],
                     ),
+                    extra_headers={trace.HEADER: request.traceparent} if request.traceparent else None,
                     **_parameters(request, dialect),
                 )
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
@@ -238,7 +256,8 @@ class OpenAISource:
             except openai.APIStatusError as error:
                 failure = self._failure(error, request.model)
                 if error.status_code in (408, 409, 429) or error.status_code >= 500:
-                    raise _Retry(failure, _retry_after(error.response.headers)) from error
+                    after = _retry_after(error.response.headers)
+                    raise _Retry(failure, after, rate_limited=error.status_code == 429) from error
                 raise failure from error
             except openai.APIConnectionError as error:
                 raise _Retry(self._failure(error, request.model)) from error
@@ -250,6 +269,9 @@ class OpenAISource:
                 while (chunk := await anext(stream, None)) is not None:
                     part = _part(chunk)
                     if part.alive:
+                        if len(self._loaded) >= 64:  # as above
+                            self._loaded.clear()
+                        self._loaded.add(request.model)
                         return stream, part
                 raise LanguageFailed(f"{self._who(request.model)} answered with nothing.")
             except openai.APIConnectionError as error:
@@ -302,7 +324,12 @@ class OpenAISource:
                 case 404:
                     return LanguageFailed(f"{who} is not there (404){said} Check PARLEY_LLM_URL and PARLEY_LLM_MODEL.")
                 case 429:
-                    return LanguageFailed(f"{who} is asked more than it allows (429){said}")
+                    after = _retry_after(error.response.headers)
+                    when = "a while" if after is None else _span(after)
+                    return LanguageFailed(
+                        f"{who} is asked more than it allows (429){said} Its provider limits the rate; "
+                        f"try again in {when}."
+                    )
                 case status:
                     return LanguageFailed(f"{who} failed ({status}){said}")
         if isinstance(error, openai.APITimeoutError):
@@ -347,12 +374,26 @@ def _part(chunk: object) -> _Part:
 
 
 def _retry_after(headers: httpx2.Headers) -> float | None:
+    """Seconds, from a number or a date; the server's own clock, where it says its time, is the one that counts."""
+    after = None
     with contextlib.suppress(ValueError):
         if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        if "retry-after" in headers:
-            return max(0.0, float(headers["retry-after"]))
-    return None
+            after = float(headers["retry-after-ms"]) / 1000
+        elif (said := headers.get("retry-after", "")).strip()[:1].isalpha():
+            now = parsedate_to_datetime(headers["date"]).timestamp() if "date" in headers else time.time()
+            after = parsedate_to_datetime(said).timestamp() - now
+        else:
+            after = float(said)
+    return max(0.0, after) if after is not None and math.isfinite(after) else None
+
+
+def _span(seconds: float) -> str:
+    """A wait in words, rounded up."""
+    for unit, size in (("hour", 3600), ("minute", 60)):
+        if seconds > 2 * size:
+            return f"{math.ceil(seconds / size)} {unit}s"
+    count = max(1, math.ceil(seconds))
+    return f"{count} second{'s' if count > 1 else ''}"
 
 
 def _json(text: str) -> object:

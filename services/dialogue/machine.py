@@ -32,8 +32,8 @@ from services.dialogue.conversation import (
     open_text,
 )
 from services.dialogue.inputs import Event
-from services.dialogue.ledger import Ledger
 from services.dialogue.memory import Memory
+from services.telemetry.ledger import Ledger
 
 
 def step(state: Conversation, event: Event) -> Step:
@@ -66,7 +66,9 @@ def _take(state: Conversation, event: Event) -> Step:
             actions.append(do.ForgetVoice())
             if not event.fresh:
                 return replace(state, progress_at=event.at), actions
-            state, more = answering.interrupt(replace(state, listening=False), event.at)
+            # Who loads the page anew has turned away, perhaps in the middle of a word.
+            turn = tuple(replace(one, abandoned=True) for one in state.turn)
+            state, more = answering.interrupt(replace(state, turn=turn, listening=False), event.at)
             return state, actions + more
         case inputs.Woken():
             return _woken(state, event.at)
@@ -161,7 +163,7 @@ def _typed(state: Conversation, text: str, at_ms: float, at: float) -> Step:
     elif state.answer:
         state, actions = answering.interrupt(state, at)
     times = Ledger(client_end_ms=at_ms).stamp(Moment.TURN_ENDED, at).stamp(Moment.TRANSCRIBED, at)
-    turn = (*state.turn, Utterance(TYPED, text, spoken=False))
+    turn = (*state.turn, Utterance(TYPED, text, spoken=False, over_at=at))
     return replace(state, turn=turn, ledger=times), actions
 
 

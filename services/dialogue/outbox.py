@@ -7,7 +7,7 @@ import msgspec
 
 from services.contracts import events
 from services.contracts.frame import HEADER_BYTES, Flags, Header, Kind, pack, unpack
-from services.dialogue.clock import Clock
+from services.telemetry.clocks import Clock
 
 REPLAY_BYTES = 512 * 1024
 """Kept for a client that reconnects: 1.5 s of audio ahead are 72 kB, events are small."""

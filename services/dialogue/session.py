@@ -9,16 +9,16 @@ import msgspec
 import structlog
 
 from services.contracts import commands, events
-from services.contracts.assignment import ABSENT_AFTER_SECONDS, Attach, Control, next_epoch
+from services.contracts.assignment import ABSENT_AFTER_SECONDS, Attach, Control, Mark, Marked, next_epoch
 from services.contracts.characters import Character
 from services.contracts.errors import Code
 from services.contracts.frame import HEADER_BYTES, Flags, FrameError, Header, Kind, unpack
 from services.contracts.settings import SessionSettings, Speculation
+from services.contracts.trace import TraceContext
 from services.dialogue import actions as do
 from services.dialogue import asking, inputs
 from services.dialogue.cast import Cast
 from services.dialogue.checkpoint import Checkpoint, CheckpointStore
-from services.dialogue.clock import Clock
 from services.dialogue.conversation import Conversation, hearing, mood, mood_event, open_text
 from services.dialogue.counting import count
 from services.dialogue.language import AnswerSource
@@ -28,15 +28,18 @@ from services.dialogue.memory import Memory
 from services.dialogue.outbox import Outbox
 from services.dialogue.playout import Playout
 from services.dialogue.speaking import Speaker
+from services.dialogue.tracing import SessionTrace
 from services.dialogue.vad import SENSITIVITIES, DetectionTicks
 from services.speech.recogniser import Recogniser
 from services.speech.synthesiser import Synthesiser
 from services.telemetry import metrics
+from services.telemetry.clocks import Clock
+from services.telemetry.tracing import Tracer
 
 log = structlog.get_logger(__name__)
 
-_COMPLAINT_S = 1.0
-"""A flood of refused frames gets one error event a second."""
+COMPLAINT_SECONDS = 1.0
+"""A flood of refused frames gets one error event in so long."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Tools:
     speculation: Speculation
     """What sessions may ask for."""
     checkpoints: CheckpointStore
+    tracer: Tracer
 
 
 class Session:
@@ -69,9 +73,11 @@ class Session:
         wid: str,
         restored: Checkpoint | None = None,
         measured: Callable[[events.TurnMetrics], None] = lambda turn: None,
+        parent: TraceContext | None = None,
     ) -> None:
-        """`measured` is told each turn whose time is known."""
+        """`measured` is told each turn whose time is known. `parent`: what the session's opening was part of."""
         self.sid = sid
+        self._trace = SessionTrace(tools.tracer, tools.clock, sid, parent)
         self._wid = wid
         self._measured = measured
         self.token = token
@@ -107,6 +113,10 @@ class Session:
         self._events: deque[inputs.Event] = deque()
         self._stepping = False
         self._timer: asyncio.TimerHandle | None = None
+        self._typed_us = 0
+        """When the edge took in what was typed last, on its clock."""
+        self._marked_lag = 0.0
+        """Seconds from the last sample of speech to the end of its frame, of the turn that the edge was asked about."""
         self._underruns = 0
         self._underruns_of = 0
         """The generation that the count belongs to."""
@@ -139,6 +149,7 @@ class Session:
                 self._state, actions = step(self._state, cause)
                 for action in actions:
                     self._perform(action, cause)
+                self._trace.settle(self._state)
                 self._play()
         finally:
             self._stepping = False
@@ -158,29 +169,40 @@ class Session:
             case do.ExpectVoice():
                 self._listener.expect_voice()
             case do.OpenUtterance(utterance):
-                self._listener.open(utterance)
+                self._listener.open(utterance, self._trace.turn())
             case do.PauseUtterance(utterance):
                 self._listener.pause(utterance)
             case do.ResumeUtterance(utterance):
                 self._listener.resume(utterance)
             case do.CloseUtterance(utterance):
                 self._listener.close(utterance)
+            case do.CutUtterance(utterance):
+                self._listener.cut(utterance)
+            case do.AbandonUtterance(utterance):
+                self._listener.abandon(utterance)
             case do.DropUtterances():
                 self._listener.drop()
             case do.Ask(generation, user, character, prepared):
-                self._speaker.ask(generation, self._source, asking.request(self._state, user, character), prepared)
+                turn, request = self._trace.asked(generation), asking.request(self._state, user, character)
+                self._speaker.ask(generation, self._source, request, turn, prepared)
+                if not prepared:
+                    self._mark(generation)
             case do.Confirm(generation):
                 self._speaker.confirm(generation)
+                self._mark(generation)
             case do.Synthesise(generation, slot, text, character, prepared):
-                self._speaker.synthesise(generation, slot, text, asking.voice(self._state, character), prepared)
+                voice, turn = asking.voice(self._state, character), self._trace.of(generation)
+                self._speaker.synthesise(generation, slot, text, voice, turn, prepared)
             case do.SkipSlot(generation, slot):
                 self._playout.end(generation, slot)
             case do.CloseAudio(generation, slots):
                 self._playout.close(generation, slots)
             case do.StopAnswer(generation):
                 self._speaker.stop(generation)
-            case do.Measure(turn):
-                count(action, cause)
+            case do.Measure(turn, ledger):
+                turn = self._named(turn)
+                self._trace.measured(turn, ledger)
+                count(do.Measure(turn, ledger), cause)
                 self._measured(turn)
             case do.Speculated() | do.TurnOver():
                 count(action, cause)
@@ -222,9 +244,36 @@ class Session:
                 self._hear_settings()
             case events.ResetDone():
                 self._source = self._choose_source()
+            case events.TurnMetrics():
+                event = self._named(event)
+            case events.TurnCommitted():
+                self._trace.committed(event)
             case _:
                 pass
         self._outbox.event(event, generation, flags)
+
+    def _named(self, measured: events.TurnMetrics) -> events.TurnMetrics:
+        return msgspec.structs.replace(measured, trace_id=self._trace.trace_id(measured.generation))
+
+    def _mark(self, generation: int) -> None:
+        """Have the edge say when this turn passed it, and passes it on its way back."""
+        answer, frame = self._state.answer, self._listener.spoken
+        spoken = answer is not None and answer.ledger.spoken
+        self._marked_lag = frame[1] if spoken and frame else 0.0
+        mark = Mark(
+            generation=generation,
+            sequence=frame[0] if spoken and frame else None,
+            heard_us=0 if spoken else self._typed_us,
+            traceparent=self._trace.of(generation).context.traceparent,
+        )
+        self._outbox.control(msgspec.json.encode(Control(verb="mark", mark=mark)))
+
+    def _relayed(self, marked: Marked) -> None:
+        ahead = marked.ahead_us
+        heard = (marked.heard_us + ahead) / 1e6 - self._marked_lag if marked.heard_us else None
+        took, sent = (marked.took_us + ahead) / 1e6, (marked.sent_us + ahead) / 1e6
+        relayed = inputs.Relayed(at=self._clock(), generation=marked.generation, heard=heard, took=took, sent=sent)
+        self.receive(relayed)
 
     def _wake_at(self, at: float | None) -> None:
         if self._timer:
@@ -267,6 +316,10 @@ class Session:
         self._lost_some = False
         # Not counted as connected before the first sign of it: the reply to this may come too late for its edge.
         self.detached_at = self._present_at = self.heard_from_at = self._clock()
+        if fresh:
+            # Before the greeting, so that its history has the turn that was going on, as far as it was heard.
+            outbox.attached = False
+            self.receive(inputs.ConnectionBack(at=self._clock(), fresh=True))
         ready = events.Ready(
             protocol=commands.PROTOCOL,
             session_id=self.sid,
@@ -285,7 +338,8 @@ class Session:
         outbox.attached = True
         if complete:
             outbox.replay(request.last_sequence)
-        self.receive(inputs.ConnectionBack(at=self._clock(), fresh=fresh))
+        if not fresh:
+            self.receive(inputs.ConnectionBack(at=self._clock(), fresh=False))
         self._send(mood_event(self._state, mood(self._state)))
         if self._owed:
             owed, self._owed = self._owed, ""
@@ -312,11 +366,11 @@ class Session:
                 except FrameRefused as refused:
                     self._complain(refused.code, str(refused))
             case Kind.JSON:
-                self._command(payload)
+                self._command(header, payload)
             case Kind.CONTROL:
                 pass
 
-    def _command(self, payload: bytes) -> None:
+    def _command(self, header: Header, payload: bytes) -> None:
         try:
             command = commands.decode(payload)
         except commands.CommandError as error:
@@ -330,6 +384,8 @@ class Session:
             case commands.Hello():
                 self._send(events.error(Code.INVALID_COMMAND, "This connection has said hello already."))
                 return
+            case commands.UserMessage():
+                self._typed_us = header.time_us
             case commands.Played():
                 self._playout.played(command.generation, command.samples)
                 before = self._underruns if command.generation == self._underruns_of else 0
@@ -346,6 +402,8 @@ class Session:
             self.superseded = True
         elif control.verb == "detached" and header.epoch == self._outbox.epoch:
             self._lose_connection()
+        elif control.verb == "marked" and control.marked and header.epoch == self._outbox.epoch:
+            self._relayed(control.marked)
 
     def _seen(self) -> None:
         """A sign of the connection came."""
@@ -372,7 +430,7 @@ class Session:
 
     def _complain(self, code: Code, message: str) -> None:
         now = self._clock()
-        if now - self._complained_at >= _COMPLAINT_S:
+        if now - self._complained_at >= COMPLAINT_SECONDS:
             self._complained_at = now
             self._send(events.error(code, message))
 
@@ -384,6 +442,7 @@ class Session:
         self._wake_at(None)
         self._listener.drop()
         self._speaker.stop(self._state.generation + 1)
+        self._trace.close()
         if code:
             self._outbox.control(msgspec.json.encode(Control(verb="close", code=code)))
 

@@ -18,14 +18,16 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from services.contracts import subjects, turns
-from services.contracts.assignment import BEAT_SECONDS, Attach, Attached, Beat
+from services.contracts import subjects, trace, turns
+from services.contracts.assignment import BEAT_SECONDS, Attach, Attached, Beat, ClockReply
 from services.contracts.errors import Code
 from services.contracts.events import TurnMetrics
 from services.contracts.settings import SessionSettings, apply
+from services.contracts.trace import TraceContext
 from services.dialogue.bus import Sender, settle, subscribe
 from services.dialogue.session import Session, Tools
-from services.telemetry import metrics
+from services.telemetry import metrics, names
+from services.telemetry.tracing import Span, Value
 
 log = structlog.get_logger(__name__)
 
@@ -83,6 +85,7 @@ class Worker:
     async def start(self) -> None:
         metrics.SLOTS.set(self._slots)
         await self._offer()
+        await subscribe(self._client, subjects.clock(self.wid), self._tell_time)
         await settle(self._client)  # whoever asks from now on finds us
         for work in (self._sender.run(), self._tools.checkpoints.run(), self._beat(), self._tend()):
             self._tasks.append(asyncio.create_task(work))
@@ -139,20 +142,36 @@ class Worker:
             return
         self._claimed += 1
         status = "failed"
+        span = self._taking(msg, request)
         try:
-            held = await self._open(request)
+            held = await self._open(request, span.context)
             status = "ok" if held else "unknown"
         except Exception:
             log.exception("a session could not be opened", session=request.sid)
         finally:
             if status != "ok":
                 self._claimed -= 1
+            self._tools.tracer.end(span, self._tools.clock(), "" if status == "ok" else status)
         if held is None:
             await self._reply(msg, status)
         else:
             await self._greet(msg, held, request)
 
-    async def _open(self, request: Attach) -> _Held | None:
+    def _taking(self, msg: Msg, request: Attach) -> Span:
+        """Within the trace of the edge that asks."""
+        parent = trace.parse((msg.headers or {}).get(trace.HEADER, ""))
+        known: dict[str, Value] = {
+            names.SESSION_ID: request.sid,
+            names.WORKER: self.wid,
+            names.MESSAGING_SYSTEM: names.NATS,
+            names.MESSAGING_OPERATION: "process",
+            names.MESSAGING_TEMPLATE: msg.subject,
+            names.MESSAGING_CONVERSATION: request.sid,
+        }
+        context = parent.child() if parent else self._tools.tracer.begin()
+        return Span(names.TAKE_SESSION, context, self._tools.clock(), parent, "consumer", known)
+
+    async def _open(self, request: Attach, parent: TraceContext) -> _Held | None:
         """The session, new or from its checkpoint; None when there is none. Raises when NATS does not answer."""
         sid = request.sid
         restored = await self._tools.checkpoints.load(sid) if request.resume else None
@@ -169,6 +188,7 @@ class Worker:
             self.wid,
             restored,
             self._measured,
+            parent,
         )
         held = _Held(session)
         held.attach = await subscribe(self._client, subjects.attach(sid), self._attach(held))
@@ -224,6 +244,10 @@ class Worker:
         await msg.respond(msgspec.json.encode(Attached(status=status, wid=self.wid, epoch=epoch)))
 
     # --- Holding -------------------------------------------------------------------------------------------------
+
+    async def _tell_time(self, msg: Msg) -> None:
+        now = round(self._tools.clock() * 1e6)
+        await msg.respond(msgspec.json.encode(ClockReply(took_us=now, answered_us=now)))
 
     async def _beat(self) -> None:
         while True:

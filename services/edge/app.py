@@ -21,8 +21,10 @@ from services.edge.connection import RETRY_AFTER_MS, Connection
 from services.edge.latency import Turns
 from services.edge.limits import AddressLimits, TokenBucket
 from services.edge.link import Surroundings
+from services.edge.timekeeper import Timekeeper
 from services.edge.workers import Roster
-from services.telemetry import build, health, lateness, metrics
+from services.telemetry import build, health, lateness, metrics, tracing
+from services.telemetry.clocks import steady_clock
 
 log = structlog.get_logger("edge")
 
@@ -46,11 +48,14 @@ class Edge:
         self.clock = time.monotonic
         self.bus = Bus(configuration.nats_url, self._bus_returned, self._was_slow)
         self.roster = Roster()
+        self.tracer = tracing.tracer("parley-edge", configuration.otlp_endpoint)
+        wall = steady_clock()
+        self._timekeeper = Timekeeper(self.bus, self.roster, self.clock, wall)
         self.turns = Turns()
         self.connections: set[Connection] = set()
         self.draining = False
         self._empty = asyncio.Event()
-        self._shared = Surroundings(self.bus, self.roster, self.clock)
+        self._shared = Surroundings(self.bus, self.roster, self.clock, wall, self._timekeeper, self.tracer)
         self._secret = configuration.secret()
         self._origins = configuration.origins()
         self._max_connections = configuration.max_connections
@@ -107,7 +112,11 @@ class Edge:
             await self.bus.connect()
             await self.bus.subscribe(subjects.BEATS, self._beat)
             await self.bus.subscribe(subjects.TURNS, self._turn)
-            await self.bus.closed.wait()
+            timekeeping = asyncio.create_task(self._timekeeper.run(), name="edge-timekeeper")
+            try:
+                await self.bus.closed.wait()
+            finally:
+                timekeeping.cancel()
         except (NatsError, Unavailable) as error:
             log.error("NATS refuses this edge", error=str(error))
         finally:
@@ -193,6 +202,7 @@ def create(edge: Edge, configuration: EdgeConfiguration) -> FastAPI:
             await edge.bus.close()
             with contextlib.suppress(asyncio.CancelledError):
                 await serving
+            edge.tracer.close()
 
     build.announce("edge")
     app = FastAPI(title="Parley", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)

@@ -7,6 +7,7 @@ import msgspec
 from services.contracts import subjects
 from services.contracts.assignment import Attach, Attached
 from services.contracts.errors import Code
+from services.contracts.trace import HEADER, TraceContext
 from services.edge.bus import Bus, NoResponder, Unavailable
 
 TRIES = 3
@@ -34,14 +35,16 @@ class Refused(Exception):
         self.unheard = unheard
 
 
-async def attach(bus: Bus, request: Attach, ask: Ask, workers_alive: bool) -> Attached:
+async def attach(bus: Bus, request: Attach, ask: Ask, workers_alive: bool, trace: TraceContext) -> Attached:
     """The attachment, with status "ok". Raises Refused.
 
-    When nobody listens for sessions, `workers_alive` tells a full system from one without workers.
+    When nobody listens for sessions, `workers_alive` tells a full system from one without workers. `trace`: what the
+    worker's taking of the session is part of.
     """
+    headers = {HEADER: trace.traceparent}
     if ask is not Ask.ANYONE:
         try:
-            reply = await _ask(bus, subjects.attach(request.sid), request, HOLDER_REPLY_SECONDS)
+            reply = await _ask(bus, subjects.attach(request.sid), request, HOLDER_REPLY_SECONDS, headers)
         except NoResponder:
             reply = None
         except Unavailable:
@@ -50,17 +53,17 @@ async def attach(bus: Bus, request: Attach, ask: Ask, workers_alive: bool) -> At
             return _accept(reply, request)
         if ask is Ask.HOLDER:
             raise Refused(Code.NO_WORKER, request.unheard)
-    return await _anyone(bus, request, workers_alive)
+    return await _anyone(bus, request, workers_alive, headers)
 
 
-async def _anyone(bus: Bus, request: Attach, workers_alive: bool) -> Attached:
+async def _anyone(bus: Bus, request: Attach, workers_alive: bool, headers: dict[str, str]) -> Attached:
     """By whoever has a free slot; if nobody has, by whoever holds one for a client that is gone. Raises Refused."""
     full = False
     for subject in (subjects.ASSIGN, subjects.RECLAIM):
         nobody = False
         for _ in range(TRIES):
             try:
-                reply = await _ask(bus, subject, request, REPLY_SECONDS)
+                reply = await _ask(bus, subject, request, REPLY_SECONDS, headers)
             except NoResponder:
                 nobody = True
                 full = full or workers_alive
@@ -89,8 +92,8 @@ def _accept(reply: Attached, request: Attach) -> Attached:
     return reply
 
 
-async def _ask(bus: Bus, subject: str, request: Attach, timeout: float) -> Attached:
-    reply = await bus.request(subject, msgspec.json.encode(request), timeout)
+async def _ask(bus: Bus, subject: str, request: Attach, timeout: float, headers: dict[str, str]) -> Attached:
+    reply = await bus.request(subject, msgspec.json.encode(request), timeout, headers)
     try:
         return _decoder.decode(reply)
     except msgspec.DecodeError as error:

@@ -142,14 +142,16 @@ class Bus:
                 except (nats_errors.Error, OSError) as error:
                     await self._failed(error)
 
-    async def request(self, subject: str, message: bytes, timeout: float) -> bytes:
+    async def request(
+        self, subject: str, message: bytes, timeout: float, headers: dict[str, str] | None = None
+    ) -> bytes:
         """The reply. Raises NoResponder at once when nobody listens, Unavailable after `timeout` seconds."""
         if not self._client.is_connected:
             raise Unavailable("NATS is away")
         try:
             async with asyncio.timeout(timeout):
                 await self._send()
-                return (await self._client.request(subject, message, timeout=timeout)).data
+                return (await self._client.request(subject, message, timeout=timeout, headers=headers)).data
         except nats_errors.NoRespondersError as error:
             raise NoResponder(subject) from error
         except (nats_errors.Error, OSError, TimeoutError) as error:

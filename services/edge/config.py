@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from services.addresses import Host
+from services.addresses import OTLP_TAKES, Host, OtlpEndpoint
 from services.configuration import Configuration
 from services.edge.origins import normalized
 
@@ -39,6 +39,7 @@ class EdgeConfiguration(Configuration):
     connect_rate: float = Field(10.0, gt=0, description="connects a second that one address may make on average.")
     connect_burst: int = Field(50, ge=1, description="connects that one address may make at once.")
     page_folder: Path = Field(PAGE, description="the folder of the page that is served at /.")
+    otlp_endpoint: OtlpEndpoint = Field("", description=OTLP_TAKES)
     log_format: Literal["json", "console"] = Field("console", description="json or console.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="debug, info, warning or error."

@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from services.contracts import commands, events, frame, subjects
+from services.contracts import commands, events, frame, subjects, trace
 from services.contracts.assignment import Attach
 from services.contracts.audio import MAX_UPLINK_SAMPLES
 from services.contracts.errors import MEANINGS, Code
@@ -17,7 +17,8 @@ from services.edge.downlink import Downlink
 from services.edge.limits import MessageLimits, Verdict
 from services.edge.link import Link, Surroundings
 from services.edge.protocol import ABANDON, Abandon
-from services.telemetry import metrics
+from services.telemetry import metrics, names
+from services.telemetry.tracing import Span
 
 log = structlog.get_logger("edge.connection")
 
@@ -30,6 +31,9 @@ RETRY_AFTER_MS = {Code.AT_CAPACITY: 10_000, Code.NO_WORKER: 2_000}
 POLICY_VIOLATION = 1008
 INTERNAL_ERROR = 1011
 _REFUSAL_SECONDS = 0.001
+
+_ORDERLY = ("", Code.SESSION_SUPERSEDED, Code.SESSION_IDLE, Code.SERVER_DRAINING)
+"""Endings at which nothing went wrong."""
 
 _AUDIO = int(Kind.AUDIO)
 _MAX_AUDIO_BYTES = HEADER_BYTES + 2 * MAX_UPLINK_SAMPLES
@@ -44,6 +48,9 @@ class Connection:
         self._abandon: Abandon = websocket.scope["state"][ABANDON]
         self._secret = secret
         self._clock = shared.clock
+        self._wall = shared.wall
+        self._tracer = shared.tracer
+        self._span = Span(names.CONNECTION, shared.tracer.begin(), shared.wall(), kind="server")
         self._limits = MessageLimits(self._clock())
         self._wake = asyncio.Event()
         self._sending_since: float | None = None
@@ -73,6 +80,7 @@ class Connection:
             writer.cancel()
             await self.link.close(superseded=self._closing is not None and self._closing[1] == Code.SESSION_SUPERSEDED)
             metrics.DOWNLINK_DROPPED.labels("interrupted").inc(self.downlink.purged)
+            self._end_span()
             if self.link.wid:
                 log.info("session left", session=self.sid, seconds=round(self._clock() - started, 1))
 
@@ -117,6 +125,12 @@ class Connection:
         if self._closing is None:
             await self.link.present(now)
 
+    def _end_span(self) -> None:
+        reason = self._closing[1] if self._closing else ""
+        if reason:
+            self._span.attributes[names.CLOSE_REASON] = reason
+        self._tracer.end(self._span, self._wall(), "" if reason in _ORDERLY else reason)
+
     def _begin_closing(self, close: int, code: Code) -> bool:
         if self._closing is not None:
             return False
@@ -146,6 +160,7 @@ class Connection:
             self.finish(Code.TOKEN_INVALID)
             return False
         self.sid = sid
+        self._traced(hello)
         request = Attach(
             sid=sid,
             token=tokens.issue(sid, self._secret),
@@ -155,7 +170,7 @@ class Connection:
             client=hello.client,
         )
         try:
-            await self.link.open(request)
+            await self.link.open(request, self._span.context)
         except Refused as refused:
             self.finish(refused.code)
             return False
@@ -168,6 +183,14 @@ class Connection:
             client=hello.client,
         )
         return True
+
+    def _traced(self, hello: commands.Hello) -> None:
+        """The connection's span belongs to what the client does, if it says so in `hello` or in the upgrade."""
+        span = self._span
+        parent = trace.parse(hello.traceparent or self._websocket.headers.get(trace.HEADER, ""))
+        if parent is not None:
+            span.parent, span.context = parent, parent.child()
+        span.attributes |= {names.SESSION_ID: self.sid, names.EDGE_CLIENT: hello.client}
 
     async def _hello(self) -> commands.Hello | None:
         """The first command, which is to be hello; None when the connection is closing."""
@@ -209,7 +232,7 @@ class Connection:
     async def _relay_audio(self, data: bytes) -> None:
         size = len(data)
         try:
-            kind, _, epoch, _, _, _ = frame.peek(data)
+            kind, _, epoch, _, sequence, _ = frame.peek(data)
         except FrameError as error:
             await self._refuse(Code.MALFORMED_FRAME, f"That frame is not taken: {error}.")
             return
@@ -220,7 +243,7 @@ class Connection:
                 f"this one is of kind {kind} and holds {size - HEADER_BYTES} bytes.",
             )
         elif epoch == self.link.epoch:
-            await self.link.send_audio(data)
+            await self.link.send_audio(data, sequence)
         else:
             metrics.UPLINK_DROPPED.labels("epoch").inc()
 
@@ -269,6 +292,7 @@ class Connection:
                 self._sending_since = clock()
                 if outgoing.is_audio:
                     await websocket.send_bytes(outgoing.data)
+                    await self.link.sent(outgoing.data)
                 else:
                     await websocket.send_text(outgoing.data.decode())
                 self._sending_since = None

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,17 +9,30 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from services.contracts import commands, events, frame, subjects
-from services.contracts.assignment import LOST_AFTER_SECONDS, PRESENCE_SECONDS, Attach, Attached, Control
+from services.contracts import commands, events, frame, subjects, trace
+from services.contracts.assignment import (
+    LOST_AFTER_SECONDS,
+    PRESENCE_SECONDS,
+    Attach,
+    Attached,
+    Control,
+    Mark,
+    Marked,
+)
 from services.contracts.errors import Code
 from services.contracts.frame import HEADER_BYTES, FrameError, Header, Kind
 from services.contracts.settings import SettingsPatch
+from services.contracts.trace import TraceContext
 from services.edge.attaching import Ask, Refused, attach
 from services.edge.bus import Bus, Unavailable
 from services.edge.downlink import Downlink, Outcome
+from services.edge.marks import Marks
+from services.edge.timekeeper import Timekeeper
 from services.edge.uplink import Uplink
 from services.edge.workers import Presence, Roster
-from services.telemetry import metrics
+from services.telemetry import metrics, names
+from services.telemetry.clocks import Clock
+from services.telemetry.tracing import Span, Tracer, Value
 
 log = structlog.get_logger("edge.link")
 
@@ -33,6 +45,7 @@ FIRST_RETRY_SECONDS = 0.1
 MAX_RETRY_SECONDS = 1.0
 _control_decoder = msgspec.json.Decoder(Control)
 _up = metrics.RELAYED.labels("up")
+_AUDIO = int(Kind.AUDIO)
 
 
 class Browser(Protocol):
@@ -57,8 +70,12 @@ class Surroundings:
 
     bus: Bus
     roster: Roster
-    clock: Callable[[], float]
+    clock: Clock
     """Seconds, monotonic."""
+    wall: Clock
+    """Seconds since 1970 that never jump."""
+    timekeeper: Timekeeper
+    tracer: Tracer
 
 
 class Link:
@@ -66,9 +83,14 @@ class Link:
         self._bus = shared.bus
         self._roster = shared.roster
         self._clock = shared.clock
+        self._wall = shared.wall
+        self._timekeeper = shared.timekeeper
+        self._tracer = shared.tracer
         self._browser = browser
         self._downlink = downlink
         self._uplink = Uplink()
+        self._marks = Marks()
+        self._trace: TraceContext = shared.tracer.begin()
         self._request: Attach | None = None
         self._subject = ""
         self._open = False
@@ -86,9 +108,13 @@ class Link:
         self.wid = ""
         self.epoch = 0
 
-    async def open(self, request: Attach) -> None:
-        """Attach the connection to the session's worker, and wait for its greeting. Raises Refused."""
+    async def open(self, request: Attach, connection: TraceContext) -> None:
+        """Attach the connection, whose span this is, to the session's worker, and wait for its greeting.
+
+        Raises Refused.
+        """
         self._request = request
+        self._trace = connection
         self._downlink.last_sequence = request.last_sequence
         self._subject = subjects.uplink(request.sid)
         try:
@@ -108,8 +134,9 @@ class Link:
             self._opening = False
         raise Refused(Code.NO_WORKER)
 
-    async def send_audio(self, message: bytes) -> None:
+    async def send_audio(self, message: bytes, sequence: int) -> None:
         """A microphone frame of the present epoch, header first; it goes on as it is, or is held a little while."""
+        self._marks.heard(sequence, self._wall())
         if self._open:
             try:
                 await self._bus.publish(self._subject, message)
@@ -198,6 +225,8 @@ class Link:
         if outcome is not Outcome.HELD and outcome is not Outcome.STALE:
             self._greeted.set()
         if outcome is Outcome.QUEUED:
+            if self._marks.generation >= 0 and self.is_marked(message):
+                self._marks.took(self._wall())
             self._browser.wake()
         elif outcome is Outcome.STALE:
             metrics.DOWNLINK_DROPPED.labels("stale").inc()
@@ -208,15 +237,50 @@ class Link:
         elif outcome is Outcome.CONTROL:
             self._control(message[HEADER_BYTES:])
 
+    def is_marked(self, message: bytes) -> bool:
+        """It is an audio frame of the answer whose first one the worker wants to know about."""
+        kind, _, _, generation, _, _ = frame.peek(message)
+        return kind == _AUDIO and generation == self._marks.generation
+
+    async def sent(self, message: bytes) -> None:
+        """The client's connection has taken this audio frame."""
+        if self._marks.generation < 0 or not self.is_marked(message):
+            return
+        found = self._marks.sent(self._wall())
+        ahead = self._timekeeper.ahead(self.wid)
+        if found is None:
+            return
+        mark, marked = found
+        self._record_relay(mark, marked)
+        if ahead is not None:
+            known = msgspec.structs.replace(marked, ahead_us=round(ahead * 1e6))
+            with contextlib.suppress(Unavailable):
+                await self._publish(Kind.CONTROL, msgspec.json.encode(Control(verb="marked", marked=known)))
+
+    def _record_relay(self, mark: Mark, marked: Marked) -> None:
+        turn = trace.parse(mark.traceparent)
+        if turn is None or self._request is None:
+            return
+        attributes: dict[str, Value] = {
+            names.SESSION_ID: self._request.sid,
+            names.GENERATION: mark.generation,
+            names.MESSAGING_SYSTEM: names.NATS,
+            names.MESSAGING_OPERATION: "process",
+            names.MESSAGING_TEMPLATE: subjects.downlink("{sid}"),
+            names.MESSAGING_CONVERSATION: self._request.sid,
+        }
+        span = Span(names.RELAY_AUDIO, turn.child(), marked.took_us / 1e6, turn, "consumer", attributes)
+        self._tracer.end(span, marked.sent_us / 1e6)
+
     def _control(self, payload: bytes) -> None:
         try:
             control = _control_decoder.decode(payload)
-            code = Code(control.code)
+            if control.verb == "close":
+                self._browser.finish(Code(control.code))
+            elif control.verb == "mark" and control.mark is not None:
+                self._marks.ask(control.mark)
         except (msgspec.DecodeError, ValueError) as error:
             log.error("the worker sent no control of ours", subject=self._subject, worker=self.wid, error=str(error))
-            return
-        if control.verb == "close":
-            self._browser.finish(code)
 
     def _answer_ping(self, command: bytes) -> bool:
         """While no worker can: the client is to know that its connection lives. False: it is another command."""
@@ -226,7 +290,7 @@ class Link:
             return False  # its worker will say what is wrong with it
         if not isinstance(ping, commands.Ping):
             return False
-        self._downlink.put_event(events.encode(events.Pong(at_ms=ping.at_ms, server_ms=time.time() * 1000)))
+        self._downlink.put_event(events.encode(events.Pong(at_ms=ping.at_ms, server_ms=self._wall() * 1000)))
         self._browser.wake()
         return True
 
@@ -236,13 +300,22 @@ class Link:
 
     async def _publish(self, kind: Kind, payload: bytes) -> None:
         self._sequence += 1
-        header = Header(kind, self.epoch, 0, self._sequence, time.time_ns() // 1000)
+        header = Header(kind, self.epoch, 0, self._sequence, int(self._wall() * 1e6))
         await self._bus.publish(self._subject, frame.pack(header, payload))
         _up.inc()
 
     async def _attach(self, request: Attach, ask: Ask) -> Attached:
-        started = self._clock()
-        attached = await attach(self._bus, request, ask, self._roster.alive(started) > 0)
+        started, begun = self._clock(), self._wall()
+        span = Span(names.ATTACH, self._trace.child(), begun, self._trace, "client", {names.SESSION_ID: request.sid})
+        failure = ""
+        try:
+            attached = await attach(self._bus, request, ask, self._roster.alive(started) > 0, span.context)
+            span.attributes[names.WORKER] = attached.wid
+        except Refused as refused:
+            failure = refused.code.value
+            raise
+        finally:
+            self._tracer.end(span, self._wall(), failure)
         metrics.ASSIGNMENT.observe(self._clock() - started)
         return attached
 

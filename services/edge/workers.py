@@ -54,9 +54,13 @@ class Roster:
             return Presence.LEFT if worker and worker.left else Presence.SILENT
         return Presence.LEFT if worker.left else Presence.THERE
 
+    def there(self, now: float) -> list[str]:
+        """The workers that are there."""
+        return [wid for wid in self._workers if self.presence(wid, now) is Presence.THERE]
+
     def alive(self, now: float) -> int:
         """How many workers are there."""
-        return sum(self.presence(wid, now) is Presence.THERE for wid in self._workers)
+        return len(self.there(now))
 
     def free(self, now: float) -> int:
         """Free places at the workers that are there, as they last said."""

@@ -5,13 +5,16 @@ template answers, with a sentence on how to connect a model.
 """
 
 import asyncio
+import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
+from services.addresses import is_local
 from services.launcher import http
 
 Mode = Literal["llm", "template", "echo"]
@@ -53,7 +56,7 @@ class AnswerSource:
     detail: str = ""
     """A sentence for the terminal and the page."""
     doubtful: bool = False
-    """The server of the settings did not answer just now."""
+    """The server of the settings did not answer just now, or does not list the model."""
 
     def __repr__(self) -> str:
         return f"AnswerSource({self.mode!r}, url={self.url!r}, model={self.model!r}, detail={self.detail!r})"
@@ -145,6 +148,7 @@ async def _from_settings(url: str, api_key: str, model: str) -> AnswerSource:
         if not model and not _chat_models(listed):
             raise AnswerSourceError(f"PARLEY_LLM_MODEL: needed, since {url}/models lists no model that can chat")
         model = model or _chat_models(listed)[0]
+        doubt = _not_listed(model, listed)
     return AnswerSource("llm", url, api_key, model, f"Answers come from {model} at {url}.{doubt}", bool(doubt))
 
 
@@ -164,6 +168,34 @@ async def _found_here(wanted: str, servers: Sequence[LocalServer]) -> AnswerSour
     missing = f"No language model server on this machine lists {wanted!r} (PARLEY_LLM_MODEL)" if wanted else ""
     reason = missing or "No language model is set and none was found on this machine"
     return AnswerSource("template", detail=f"{reason}, so answers are templates. {HOW_TO_CONNECT}")
+
+
+def preparing(source: AnswerSource, speculation: Literal["auto", "on", "off"]) -> str:
+    """A sentence on whether answers are prepared in pauses. Whether they cost anything is judged by the address."""
+    host = urlsplit(source.url).hostname or ""
+    if speculation == "off":
+        return "Answers are not prepared in your pauses (PARLEY_SPECULATION=off)."
+    if source.mode != "llm":
+        return "Answers are prepared in your pauses, which is free (PARLEY_SPECULATION=off ends that)."
+    if is_local(host):
+        return (
+            f"Answers are prepared in your pauses, since {host} is on this machine or network and taken for free; "
+            "if it is paid by the token, set PARLEY_SPECULATION=off."
+        )
+    if speculation == "on":
+        return f"Sessions may ask for answers prepared in pauses, which {host} is paid for (PARLEY_SPECULATION=on)."
+    return (
+        f"Answers are not prepared in your pauses, since {host} is taken to be paid by the token; "
+        "PARLEY_SPECULATION=on lets sessions ask for it."
+    )
+
+
+def _not_listed(model: str, listed: Sequence[str]) -> str:
+    """A sentence where the server lists models, and not this one; Ollama leaves out the tag where it is `latest`."""
+    if not listed or model in listed or f"{model}:latest" in listed:
+        return ""
+    near = difflib.get_close_matches(model, listed, n=3) or listed[:3]
+    return f" It lists no model of that name; PARLEY_LLM_MODEL could be {', '.join(near)}."
 
 
 def _chat_models(listed: Sequence[str]) -> list[str]:

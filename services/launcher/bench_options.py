@@ -29,6 +29,16 @@ def share(text: str) -> float:
     return value
 
 
+def minutes(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 24 * 60:
+        raise argparse.ArgumentTypeError(f"minutes above 0 and up to a day are wanted, not {text!r}")
+    return value
+
+
 def silence_ms(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 200 <= int(text) <= 3000:
         raise argparse.ArgumentTypeError(f"milliseconds from 200 to 3000 are wanted, not {text!r}")

@@ -47,6 +47,8 @@ class Standins:
     """The URL of the worker's metrics."""
     triton_metrics: str
     """The URL of the models' metrics."""
+    nats_monitor: str
+    """The URL under which nats-server tells of itself."""
     processes: Mapping[str, list[int]]
     """Process ids by part."""
 
@@ -79,6 +81,7 @@ async def running(slots: int, environment: Mapping[str, str]) -> AsyncIterator[S
                 triton=f"127.0.0.1:{chosen.triton_grpc}",
                 worker_metrics=f"http://127.0.0.1:{chosen.worker_health}/metrics",
                 triton_metrics=f"http://127.0.0.1:{chosen.triton_metrics}/metrics",
+                nats_monitor=f"http://127.0.0.1:{chosen.nats_monitor}",
                 processes=_by_part(undertaker.strays(marked)),
             )
         finally:

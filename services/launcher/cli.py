@@ -8,9 +8,10 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from services.launcher.bench_options import count, counts, settings, share, silence_ms
+from services.launcher.bench_options import count, counts, minutes, settings, share, silence_ms
 
 Subparsers = argparse._SubParsersAction  # type: ignore[type-arg]  # argparse has no public name for it
 
@@ -210,6 +211,62 @@ def _add_standin_options(parser: argparse.ArgumentParser, pauses: float = 0.25, 
     )
 
 
+def add_loadtest(commands: "Subparsers[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "loadtest",
+        help="let many users talk at once, and hold the answers to their promises",
+        description="Let Locust's users talk to a stack as pages do, and print what they heard: to the one that runs "
+        "from this folder, or else to one of its own with stand-in models. docs/loadtest.md says what is measured. "
+        "Exit status 1: a promise was missed; 2: it could not be tried; 3: the generator was late; nothing is proven.",
+    )
+    parser.add_argument("--users", type=count, default=50, metavar="N", help="there at once, on average (default 50)")
+    parser.add_argument("--minutes", type=minutes, default=5.0, metavar="M", help="of load (default 5)")
+    parser.add_argument("--host", metavar="URL", help="the page's address of a stack")
+    parser.add_argument("--overload", action="store_true", help="2N users want in where there is room for N")
+    parser.add_argument("--soak", action="store_true", help="the servers' memory is watched, and must be flat")
+    parser.add_argument(
+        "--report",
+        type=Path,
+        default=Path(".parley/loadtest"),
+        metavar="FOLDER",
+        help="raw samples, summary and page (default .parley/loadtest)",
+    )
+    for flag, kind, shown, text in (
+        ("--first-audio-p95", float, "SECONDS", "allowed (default 2)"),
+        ("--failed", share, "SHARE", "of turns and sessions that may fail (default 0.01)"),
+        ("--late-ms", float, "MS", "that the generator may be late, p99 (default 10)"),
+        ("--mix", str, "KIND=N,...", "kinds of users and their weights"),
+        ("--turns", count, "N", "of a session, on average (default 6)"),
+        ("--pauses", share, "SHARE", "of utterances with a pause inside (default 0.25)"),
+        ("--silence-ms", silence_ms, "MS", "silence that ends a turn (default 500)"),
+        ("--seed", count, "N", "of who comes when and says what (default 1)"),
+    ):
+        parser.add_argument(flag, type=kind, metavar=shown, help=text)
+
+    def run(options: argparse.Namespace) -> int:
+        from services.launcher.loadtest import Wanted, loadtest
+
+        if options.host and (options.overload or options.soak):
+            parser.error("--overload and --soak start a stack of their own; leave --host out")
+        if options.overload and options.soak:
+            parser.error("--overload and --soak are two tests; choose one")
+        names = ("first_audio_p95", "failed", "late_ms", "mix", "turns", "pauses", "silence_ms", "seed")
+        given = {name.replace("_", "-"): getattr(options, name) for name in names}
+        return loadtest(
+            Wanted(
+                users=options.users,
+                minutes=options.minutes,
+                host=options.host,
+                report=options.report.absolute(),
+                overload=options.overload,
+                soak=options.soak,
+                locust={name: value for name, value in given.items() if value is not None},
+            )
+        )
+
+    parser.set_defaults(run=run)
+
+
 def add_verify(commands: "Subparsers[argparse.ArgumentParser]") -> None:
     verify = commands.add_parser(
         "verify", help="hold a server to its contracts", description="Hold a server to its contracts."
@@ -244,6 +301,7 @@ COMMANDS: tuple[Callable[["Subparsers[argparse.ArgumentParser]"], None], ...] = 
     add_doctor,
     add_verify,
     add_bench,
+    add_loadtest,
 )
 
 

@@ -4,10 +4,18 @@ import asyncio
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Literal, TextIO
 
 from services.configuration import ConfigurationError, load, misspelt
-from services.launcher import answer_source, doctor_checks, http, instance, speech_parts, undertaker
+from services.launcher import (
+    answer_source,
+    doctor_checks,
+    http,
+    instance,
+    part_configurations,
+    speech_parts,
+    undertaker,
+)
 from services.launcher.answer_source import AnswerSourceError
 from services.launcher.config import LauncherConfiguration
 from services.launcher.doctor_checks import Finding, bad, ok, warn
@@ -52,6 +60,7 @@ def _all() -> Iterator[Finding]:
     yield from doctor_checks.browser()
     try:
         configuration = load(LauncherConfiguration)
+        speculation = part_configurations.check().speculation
     except ConfigurationError as error:
         for line in str(error).splitlines():
             yield from bad(line, "correct it in the environment or in .env")
@@ -66,10 +75,10 @@ def _all() -> Iterator[Finding]:
     stacks = _stacks(configuration.state_dir)
     yield from asyncio.run(_running(stacks))
     yield from doctor_checks.page_port(configuration.host, configuration.port, list(stacks.values()))
-    yield from asyncio.run(_answers(configuration))
+    yield from asyncio.run(_answers(configuration, speculation))
 
 
-async def _answers(configuration: LauncherConfiguration) -> list[Finding]:
+async def _answers(configuration: LauncherConfiguration, speculation: Literal["auto", "on", "off"]) -> list[Finding]:
     try:
         source = await answer_source.choose(
             configuration.llm_mode,
@@ -79,7 +88,8 @@ async def _answers(configuration: LauncherConfiguration) -> list[Finding]:
         )
     except AnswerSourceError as error:
         return bad(str(error), "correct it in the environment or in .env")
-    return warn(source.detail, "see docs/configuration.md") if source.doubtful else ok(source.detail)
+    found = warn(source.detail, "see docs/configuration.md") if source.doubtful else ok(source.detail)
+    return found + ok(answer_source.preparing(source, speculation))
 
 
 def _stacks(state: Path) -> dict[Path, Running]:

@@ -20,6 +20,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from services.contracts import trace
 from services.speech import wire
 
 EMBEDDED_MODELS = ("pocketsphinx", "espeak")
@@ -111,6 +112,8 @@ def prepare(
         "--http-thread-count=2",
         f"--grpc-address={host}",
         f"--grpc-port={ports.grpc}",
+        # The caller's trace reaches the models as a request parameter of this name.
+        f"--grpc-header-forward-pattern={trace.HEADER}",
         f"--metrics-address={host}",
         f"--metrics-port={ports.metrics}",
         "--allow-gpu-metrics=false",

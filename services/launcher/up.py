@@ -10,11 +10,21 @@ import time
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 from dotenv import dotenv_values
 
-from services.configuration import load_or_exit
-from services.launcher import answer_source, instance, parts, ports, speech_parts, triton, undertaker
+from services.configuration import ConfigurationError, load_or_exit
+from services.launcher import (
+    answer_source,
+    instance,
+    part_configurations,
+    parts,
+    ports,
+    speech_parts,
+    triton,
+    undertaker,
+)
 from services.launcher.answer_source import AnswerSource, AnswerSourceError
 from services.launcher.config import LauncherConfiguration
 from services.launcher.console import Console
@@ -31,6 +41,11 @@ def up(verbose: bool = False) -> int:
     """Start everything and supervise it until Ctrl-C or SIGTERM. The exit status."""
     configuration = load_or_exit(LauncherConfiguration)
     try:
+        speculation = part_configurations.check().speculation
+    except ConfigurationError as error:
+        print(f"configuration: {error}", file=sys.stderr)
+        return 2
+    try:
         mine = instance.claim(configuration.state_dir)
     except NoRoomError as error:
         print(f"parley: {error}", file=sys.stderr)
@@ -40,7 +55,7 @@ def up(verbose: bool = False) -> int:
         return 2
     console = Console(sys.stdout, mine.log_file, verbose)
     try:
-        return asyncio.run(_up(configuration, mine, console))
+        return asyncio.run(_up(configuration, speculation, mine, console))
     except (AnswerSourceError, NoPortError, TritonMissing, OSError) as error:
         console.say(str(error), trouble=True)
         console.say("`parley doctor` looks at everything that is needed.")
@@ -52,7 +67,9 @@ def up(verbose: bool = False) -> int:
         mine.release()
 
 
-async def _up(configuration: LauncherConfiguration, mine: Instance, console: Console) -> int:
+async def _up(
+    configuration: LauncherConfiguration, speculation: Literal["auto", "on", "off"], mine: Instance, console: Console
+) -> int:
     begun = time.monotonic()
     console.say(f"Parley {version('parley')}, log in {_shown(mine.log_file)}")
     chosen = choose_ports(configuration.host, configuration.port)
@@ -78,6 +95,7 @@ async def _up(configuration: LauncherConfiguration, mine: Instance, console: Con
         )
         console.say(f"everything is ready after {time.monotonic() - begun:.1f} s")
         console.say(answers.detail)
+        console.say(answer_source.preparing(answers, speculation))
         if configuration.host not in LOOPBACK:
             console.say(
                 "Other machines' browsers give a page no microphone over plain HTTP: put HTTPS in front for them.",

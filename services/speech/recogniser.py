@@ -10,6 +10,7 @@ import numpy as np
 from services.contracts.audio import UPLINK
 from services.contracts.speech import RecognitionOptions
 from services.speech.errors import Reason, SpeechUnavailable
+from services.speech.liveness import LIFELESS_SECONDS
 from services.speech.measuring import RecognitionMeasures
 from services.speech.recognition_stream import RecognitionStream, StreamOptions
 from services.speech.replicas import Replica, Replicas
@@ -28,26 +29,41 @@ class Recogniser:
         *,
         deadline: float = 10.0,
         patience: float = PATIENCE_SECONDS,
+        lifeless: float = LIFELESS_SECONDS,
     ) -> None:
         """`addresses`: "host:port", several with commas. `deadline`: seconds for one partial or final altogether.
 
-        `patience`: seconds of it that may go into asking other replicas, or the same one again.
+        `patience`: seconds of it that may go into asking other replicas, or the same one again. `lifeless`: seconds
+        after which a replica that answers nothing at all is taken for dead; a slow one has until the deadline.
         """
         self._replicas = Replicas(addresses)
         self._model = model
         self._measures = RecognitionMeasures(model)
         self._deadline = deadline
         self._patience = patience
+        self._lifeless = lifeless
         self._open: set[RecognitionStream] = set()
 
+    @property
+    def model(self) -> str:
+        return self._model
+
     def open(
-        self, utterance: str, *, language: str = "auto", prompt: str = "", word_times: bool = False
+        self,
+        utterance: str,
+        *,
+        language: str = "auto",
+        prompt: str = "",
+        word_times: bool = False,
+        traceparent: str = "",
     ) -> RecognitionStream:
-        """A stream for one utterance. Nothing is sent before its first samples."""
+        """A stream for one utterance. Nothing is sent before its first samples. `traceparent`: what it is part of."""
         template = RecognitionOptions(
             utterance=utterance, kind="append", language=language, prompt=prompt, word_times=word_times
         )
-        options = StreamOptions(self._model, self._deadline, self._patience, template, self._measures)
+        options = StreamOptions(
+            self._model, self._deadline, self._patience, self._lifeless, template, self._measures, traceparent
+        )
         stream = RecognitionStream(self._replicas, options, self._open.discard)
         self._open.add(stream)
         return stream
@@ -72,7 +88,7 @@ class Recogniser:
     async def _canary_of(self, replica: Replica, timeout: float) -> None:
         only = Replicas([replica.address])
         template = RecognitionOptions(utterance=f"canary-{secrets.token_hex(8)}", kind="append")
-        options = StreamOptions(self._model, timeout, 0.0, template, self._measures)
+        options = StreamOptions(self._model, timeout, 0.0, timeout, template, self._measures)
         stream = RecognitionStream(only, options, lambda stream: None)
         hum = np.sin(np.arange(_CANARY_SAMPLES, dtype=np.float32) * np.float32(2 * np.pi * 150 / UPLINK.sample_rate))
         stream.append(hum * np.float32(0.01))

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from services.contracts.audio import UPLINK
 from services.contracts.speech import RecognitionOptions, RecognitionResult
-from services.speech import wire
+from services.speech import liveness, wire
 from services.speech.errors import Reason, SpeechError, SpeechUnavailable
 from services.speech.measuring import RecognitionMeasures
 from services.speech.replicas import Replica, Replicas, UtteranceUnknown, explain
-from services.speech.retry import ask_around
+from services.speech.retry import Patience, ask_around
 
 MAX_SAMPLES = 60 * UPLINK.sample_rate
 """An utterance's audio is kept up to a minute; the models take no more either."""
@@ -40,9 +40,15 @@ class StreamOptions:
     deadline: float
     """Seconds that a partial or a final may take altogether."""
     patience: float
+    """Seconds from its request on for which other replicas are asked, or the same again, for the transcript that ends
+    the utterance. For anything else each is asked once: the audio is kept, and the next question comes soon."""
+    lifeless: float
+    """Seconds after which a replica that answers nothing at all is given up."""
     template: RecognitionOptions
     """`utterance`, language, prompt and word times of every request."""
     measures: RecognitionMeasures
+    traceparent: str = ""
+    """What the requests are part of."""
 
 
 @dataclass
@@ -51,14 +57,16 @@ class _Asked:
     samples: int
     """It is about so many samples from the start, whatever was appended after it was asked."""
     answer: "asyncio.Future[RecognitionResult]"
+    retried_until: float
     due: float
 
 
 class _Connection:
     """The utterance's gRPC stream on one replica."""
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, traceparent: str) -> None:
         self.replica = replica
+        self._traceparent = traceparent
         self.sent = 0
         self.started = False
         """Whether a first request was answered, so that the replica knows the utterance."""
@@ -67,7 +75,7 @@ class _Connection:
     async def exchange(self, request: Any) -> RecognitionResult | None:
         """Send one request and read until its end. Raises what `explain` makes of a failure."""
         if self._call is None:
-            self._call = self.replica.open()
+            self._call = self.replica.open(self._traceparent)
         return await _exchange(self._call, self.replica, request)
 
     def leave(self) -> None:
@@ -167,7 +175,9 @@ class RecognitionStream:
         options = msgspec.structs.replace(
             self._options.template, kind=kind, speculative=speculative, deadline_ms=round(deadline * 1000)
         )
-        asked = _Asked(options, self._total, loop.create_future(), loop.time() + deadline)
+        now = loop.time()
+        patience = self._options.patience if kind == "final" and not speculative else 0.0
+        asked = _Asked(options, self._total, loop.create_future(), now + patience, now + deadline)
         self._asked.append(asked)
         self._start()
         try:
@@ -223,13 +233,20 @@ class RecognitionStream:
         replica, self._holder = self._holder, None
         if replica is None:
             return
-        request = self._request(RecognitionOptions(utterance=self._id, kind="drop"), 0, 0)
         try:
             async with asyncio.timeout(_FAREWELL_SECONDS):
-                with replica.stream() as call:
-                    await _exchange(call, replica, request)
+                await self._drop(replica, self._id)
         except (TimeoutError, SpeechError, UtteranceUnknown):
             pass  # a replica that is gone has forgotten anyway; else it does after ten idle seconds
+
+    async def _ping(self, replica: Replica) -> None:
+        """A `drop` is answered ahead of all that waits; this one is of an utterance that there is not."""
+        await self._drop(replica, "ping")
+
+    async def _drop(self, replica: Replica, utterance: str) -> None:
+        request = self._request(RecognitionOptions(utterance=utterance, kind="drop"), 0, 0)
+        with replica.stream() as call:
+            await _exchange(call, replica, request)
 
     @property
     def _id(self) -> str:
@@ -266,7 +283,7 @@ class RecognitionStream:
             return RecognitionResult(utterance=self._id, text="", is_final=asked.options.kind == "final")
         try:
             async with asyncio.timeout_at(asked.due):
-                result = await self._exchange(asked.options, asked.samples)
+                result = await self._exchange(asked.options, asked.samples, asked.retried_until)
         except TimeoutError as error:
             self._disconnect()
             raise SpeechUnavailable(Reason.DEADLINE, f"{self._options.model} did not answer in time") from error
@@ -281,27 +298,28 @@ class RecognitionStream:
         options = msgspec.structs.replace(self._options.template, kind="append")
         try:
             async with asyncio.timeout(self._options.deadline):
-                await self._exchange(options, self._total)
+                await self._exchange(options, self._total, retried_until=0.0)
         except (SpeechError, TimeoutError):
             # Nobody waits for this; the samples are kept, and the next samples or question try again.
             self._disconnect()
             await asyncio.sleep(_RETRY_APPEND_SECONDS)
 
-    async def _exchange(self, options: RecognitionOptions, upto: int) -> RecognitionResult | None:
+    async def _exchange(self, options: RecognitionOptions, upto: int, retried_until: float) -> RecognitionResult | None:
         """One request that brings the model to `upto` samples, on the present connection or on another replica."""
         if self._connection is not None:
             try:
                 return await self._send(self._connection, options, upto)
             except (SpeechUnavailable, UtteranceUnknown) as error:
                 if isinstance(error, SpeechUnavailable):
-                    self._replicas.avoid(self._connection.replica)
+                    self._replicas.avoid(self._connection.replica, error.reason)
                 self._disconnect()
-        return await ask_around(
-            self._replicas, lambda replica: self._begin(replica, options, upto), self._options.patience
-        )
+        left = max(0.0, retried_until - asyncio.get_running_loop().time())
+        patience = Patience(left, left)
+        return await ask_around(self._replicas, lambda replica: self._begin(replica, options, upto), patience)
 
     async def _begin(self, replica: Replica, options: RecognitionOptions, upto: int) -> RecognitionResult | None:
-        connection = _Connection(replica)
+        await liveness.glance(replica, self._ping, self._options.lifeless)
+        connection = _Connection(replica, self._options.traceparent)
         self._holder = replica
         try:
             result = await self._send(connection, options, upto)
@@ -319,7 +337,8 @@ class RecognitionStream:
         start = min(connection.sent, upto)
         clock = asyncio.get_running_loop().time
         begun = clock()
-        result = await connection.exchange(self._request(options, start, upto))
+        exchange = connection.exchange(self._request(options, start, upto))
+        result = await liveness.watched(connection.replica, exchange, self._ping, self._options.lifeless)
         self._busy += clock() - begun
         connection.started = True
         connection.sent = max(connection.sent, upto)

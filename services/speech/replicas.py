@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -11,12 +12,14 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from services.contracts import speech
+from services.contracts import speech, trace
 from services.speech import wire
 from services.speech.errors import Reason, SpeechRejected, SpeechUnavailable
 
 AVOID_SECONDS = 1.0
 """A replica that failed is asked last for so long."""
+OUTAGE_SECONDS = 5.0
+"""A replica that failed and was not asked again for so long may long be well: its next failure is another outage."""
 
 
 class UtteranceUnknown(Exception):
@@ -31,11 +34,17 @@ class Replica:
     streams: int = 0
     """Streams of ours that are open on it."""
     avoided_until: float = 0.0
+    failing_since: float = 0.0
+    """The first failure of the outage that the last failure belongs to."""
+    failed_at: float = -math.inf
+    """The last failure since it answered."""
+    suspect: bool = False
+    """The last request to it failed; see `liveness`."""
 
-    def open(self) -> Any:
-        """A bidirectional inference stream; give it to `leave` in the end."""
+    def open(self, traceparent: str = "") -> Any:
+        """A bidirectional inference stream, part of that trace; give it to `leave` in the end."""
         self.streams += 1
-        return self.stub.ModelStreamInfer()
+        return self.stub.ModelStreamInfer(metadata=((trace.HEADER, traceparent),) if traceparent else None)
 
     def leave(self, call: Any) -> None:
         """Cancels the stream, so that the server frees what its requests hold."""
@@ -79,8 +88,26 @@ class Replicas:
         turned = replicas[start:] + replicas[:start]
         return sorted(turned, key=lambda replica: (replica.avoided_until > now, replica.streams))
 
-    def avoid(self, replica: Replica) -> None:
-        replica.avoided_until = self._clock() + AVOID_SECONDS
+    def avoid(self, replica: Replica, reason: Reason) -> None:
+        """It failed."""
+        now = self._clock()
+        replica.avoided_until = now + AVOID_SECONDS
+        if reason is Reason.AT_CAPACITY:
+            return
+        if now - replica.failed_at > OUTAGE_SECONDS:
+            replica.failing_since = now
+        replica.failed_at = now
+
+    def answered(self, replica: Replica) -> None:
+        """It did what it was asked for."""
+        replica.failed_at = -math.inf
+
+    def outage(self) -> float:
+        """For how many seconds all replicas have been failing; 0 while one of them is not."""
+        now = self._clock()
+        return min(
+            now - replica.failing_since if now - replica.failed_at <= OUTAGE_SECONDS else 0.0 for replica in self.all()
+        )
 
     async def close(self) -> None:
         for replica in self._replicas:

@@ -27,6 +27,7 @@ class SentenceStream:
         voice: Voice,
         chunk_seconds: float,
         speculative: bool = False,
+        traceparent: str = "",
     ) -> None:
         self.replica = replica
         self._model = model
@@ -34,7 +35,7 @@ class SentenceStream:
         self._identity = secrets.token_hex(8)
         tensors = {"TEXT": wire.text_tensor(text), "VOICE": wire.text_tensor(msgspec.json.encode(voice))}
         self._request = wire.request(model, self._identity, tensors, speculative=speculative)
-        self._call = replica.open()
+        self._call = replica.open(traceparent)
         self._reading: asyncio.Task[Any] | None = None
         self._expected = 0
         self._asked = False

@@ -7,8 +7,12 @@ from services.contracts.characters import Voice
 from services.speech.errors import Reason, SpeechError, SpeechUnavailable
 from services.speech.measuring import SynthesisMeasures
 from services.speech.replicas import Replica, Replicas
-from services.speech.retry import PATIENCE_SECONDS, ask_around
+from services.speech.retry import Patience, ask_around
 from services.speech.sentence_stream import SentenceStream
+
+PATIENCE_SECONDS = 2.5
+"""Somebody waits for the sound, and reads meanwhile. An embedded server is back from a crash within about 2 s."""
+BROKEN_SECONDS = 0.5
 
 
 class Synthesiser:
@@ -22,24 +26,34 @@ class Synthesiser:
         chunk_seconds: float = 10.0,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
-        """`addresses`: "host:port", several with commas. A chunk that takes over `chunk_seconds` is a failure."""
+        """`addresses`: "host:port", several with commas. A chunk that takes over `chunk_seconds` is a failure.
+
+        `patience`: seconds that an outage of all replicas is waited out, counted from its beginning.
+        """
         self._replicas = Replicas(addresses)
         self._model = model
         self._measures = SynthesisMeasures(model)
         self._chunk_seconds = chunk_seconds
-        self._patience = patience
+        self._patience = Patience(patience, min(patience, BROKEN_SECONDS), of_outage=True)
         self._ending: set[asyncio.Task[None]] = set()
 
-    async def speak(self, text: str, voice: Voice, speculative: bool = False) -> AsyncGenerator[bytes, None]:
+    @property
+    def model(self) -> str:
+        return self._model
+
+    async def speak(
+        self, text: str, voice: Voice, speculative: bool = False, traceparent: str = ""
+    ) -> AsyncGenerator[bytes, None]:
         """Yield PCM16, mono, 24 kHz. Closing the generator, or cancelling its task, stops the model at once.
 
         Another replica is tried only while nothing was yielded: half a sentence twice is worse than none.
         `speculative`: the sentence may never be wanted, so one replica is asked, once, for a slot that it can spare.
+        `traceparent`: what the sentence is part of.
         Raises SpeechUnavailable, SpeechRejected.
         """
 
         async def begin(replica: Replica) -> tuple[SentenceStream, bytes | None]:
-            stream = SentenceStream(replica, self._model, text, voice, self._chunk_seconds, speculative)
+            stream = SentenceStream(replica, self._model, text, voice, self._chunk_seconds, speculative, traceparent)
             try:
                 return stream, await stream.read()
             except BaseException:

@@ -21,6 +21,8 @@ def limits(kind: inspect.IntType | inspect.FloatType) -> str:
 def type_in_words(kind: inspect.Type) -> str:
     """A msgspec type as the document says it."""
     match kind:
+        case inspect.Metadata(extra={"takes": str(words)}):
+            return f"string: {words}"
         case inspect.Metadata():
             return type_in_words(kind.type)
         case inspect.UnionType():
@@ -34,8 +36,6 @@ def type_in_words(kind: inspect.Type) -> str:
         case inspect.FloatType():
             return "number" + limits(kind)
         case inspect.StrType():
-            if kind.pattern:
-                return f"string matching `{kind.pattern.replace('|', chr(92) + '|')}`"
             if kind.max_length is not None:
                 low = f"{kind.min_length} to " if kind.min_length else "at most "
                 return f"string, {low}{kind.max_length} characters"

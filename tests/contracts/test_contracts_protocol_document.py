@@ -10,6 +10,7 @@ from msgspec import inspect
 
 from services.contracts import audio, characters, commands, events, frame, moments, settings
 from services.contracts.errors import MEANINGS, Code
+from services.dialogue import session
 from services.dialogue.config import WorkerConfiguration
 from services.edge import __main__ as edge_main
 from services.edge import connection, downlink, http, limits, link
@@ -173,6 +174,8 @@ def test_figures_in_the_text():
     assert f"protocol\nversion {commands.PROTOCOL}" in DOCUMENT
     assert f"{edge_main.MAX_MESSAGE_BYTES // 1024} KiB" in DOCUMENT
     assert f"within {link.REATTACH_SECONDS:.0f} seconds" in DOCUMENT
+    assert limits.NOTICES_PER_SECOND == session.COMPLAINT_SECONDS == 1
+    assert "said at most once a second" in SECTIONS["Errors"]
     frames = SECTIONS["Audio frames"]
     for fmt in (audio.UPLINK, audio.DOWNLINK):
         assert f"{fmt.sample_rate} samples a second" in frames

@@ -11,6 +11,7 @@ from services.contracts import refusal
 from services.contracts.characters import Character
 from services.contracts.commands import TAGS, CommandError, decode
 
+MODEL = "a name of at most 200 characters, on one line and without spaces around it"
 LANGUAGE = "auto or a language's code of two or three letters, such as en"
 FIELDS = (
     "character, response_mode, model, temperature, answer_tokens, context_turns, language, pause_sensitivity, "
@@ -38,9 +39,15 @@ def settings(given: str) -> str:
         (settings('{"character":""}'), 'settings.character takes text of 1 to 64 characters, not "".'),
         (
             settings(json.dumps({"model": "m" * 201})),
-            "settings.model takes text of at most 200 characters, not one of 201 characters.",
+            f"settings.model takes {MODEL}, not one of 201 characters.",
         ),
+        (settings('{"model":" m"}'), f'settings.model takes {MODEL}, not " m".'),
+        (settings(r'{"model":"m\n"}'), rf'settings.model takes {MODEL}, not "m\n".'),
+        (settings(r'{"model":"m\u0000m"}'), rf'settings.model takes {MODEL}, not "m\u0000m".'),
         (settings('{"language":"English"}'), f'settings.language takes {LANGUAGE}, not "English".'),
+        (settings(r'{"language":"auto\n"}'), rf'settings.language takes {LANGUAGE}, not "auto\n".'),
+        (settings('{"language":" en"}'), f'settings.language takes {LANGUAGE}, not " en".'),
+        (settings('{"language":""}'), f'settings.language takes {LANGUAGE}, not "".'),
         (settings('{"response_mode":"gpt"}'), 'settings.response_mode takes echo, llm or template, not "gpt".'),
         (settings('{"response_mode":3}'), "settings.response_mode takes echo, llm or template, not 3."),
         (settings('{"volume":1}'), f"settings.volume is not known; settings takes {FIELDS}."),

@@ -13,6 +13,8 @@ from services.dialogue import inputs
 from services.dialogue.cast import Cast
 from services.dialogue.conversation import Conversation, mood
 from services.dialogue.machine import step
+from services.dialogue.tracing import SessionTrace, TurnTrace
+from services.telemetry.tracing import NoTracer
 
 ARIA = Character(id="aria", name="Aria", persona="warm")
 MAX = Character(id="max", name="Max", persona="dry")
@@ -23,6 +25,11 @@ SENTENCES = ["One two three four.", "Five six seven eight.", "Nine ten eleven tw
 TEXT = " ".join(SENTENCES)
 
 Kind = TypeVar("Kind")
+
+
+def untraced() -> TurnTrace:
+    """The trace of a turn that nobody keeps."""
+    return SessionTrace(NoTracer(), lambda: 1.0, "s", None).turn()
 
 
 class Talk:

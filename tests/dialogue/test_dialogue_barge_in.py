@@ -60,6 +60,9 @@ JUDGEMENTS = {
     "ja": ("ja, genau", 0.4, True, False, Verdict.NOTHING),
     "oui": ("Oui.", 0.4, True, False, Verdict.NOTHING),
     "nein": ("nein", 0.4, True, False, Verdict.SPEECH),
+    "a hum that is heard as syllables": ("im im", 0.4, True, False, Verdict.NOTHING),
+    "as which a word may begin": ("im", 0.4, True, False, Verdict.SPEECH),
+    "a hum to an answer that is over": ("im im", 0.4, True, True, Verdict.SPEECH),
 }
 
 
@@ -74,7 +77,8 @@ def test_what_a_voice_over_the_answer_is(name):
     [
         ("", True), ("mhmm", True), ("Mmhmm.", True), ("hmmmm", True), ("hm mm mhm", True), ("uhhuh", True),
         ("him", False), ("home", False), ("uh-huh", True), ("Uh huh.", True), ("MM-HM", True), ("of course", True),
-        ("got it", True),
+        ("got it", True), ("im im", True), ("Im, im.", True), ("em em em", True), ("im im im im", False),
+        ("im", False), ("I'm I'm", False), ("im em", False), ("no no", False), ("im im garten", False),
         ("oh really", True), ("oh, wow, nice", True), ("claro", False), ("no", False), ("what", False),
         ("okay stop", False), ("hm hm hm hm", False), ("I see, I see", False), ("12", False),
     ],

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from services.dialogue import endpointing
 from services.dialogue.endpointing import QUIET, Began, Ended, Hesitated, Patience, Phase, Resumed
 
-PATIENCE = Patience(onset_s=0.09, hesitation_s=0.2, silence_s=0.5, longest_s=50)
+PATIENCE = Patience(onset_s=0.09, hesitation_s=0.2, silence_s=0.5, long_s=44, longest_s=50)
 
 
 def run(script, patience=PATIENCE):
@@ -57,7 +57,15 @@ TABLE = {
     "stop pressed in a pause": ([("voice", 1.0), ("quiet", 2.0), ("stop", 2.1)], [Began(1.0), Ended(2.0, 1.0)]),
     "stop pressed in silence": ([("stop", 1.0)], []),
     "stop pressed at the first syllable": ([("voice", 1.0), ("stop", 1.02)], [Began(1.0), Ended(1.02, 1.02 - 1.0)]),
-    "voice that never stops": ([("voice", 1.0), ("wait", 60.0)], [Began(1.0), Ended(51.0, 50.0)]),
+    "a short stop late in a long turn ends it before the limit would in mid-word": (
+        [("voice", 1.0), ("quiet", 47.0), ("voice", 47.125), ("quiet", 49.0), ("wait", 60.0)],
+        [Began(1.0), Ended(47.0, 46.0), Began(47.125), Hesitated(), Ended(49.0, 1.875)],
+    ),
+    "a short stop earlier does not": (
+        [("voice", 1.0), ("quiet", 44.0), ("voice", 44.125), ("quiet", 44.5), ("wait", 60.0)],
+        [Began(1.0), Hesitated(), Ended(44.5, 43.375)],
+    ),
+    "voice that never stops": ([("voice", 1.0), ("wait", 60.0)], [Began(1.0), Ended(51.0, 50.0, forced=True)]),
 }
 
 

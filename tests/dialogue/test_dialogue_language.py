@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from services.contracts.characters import Character
 from services.contracts.errors import Code
 from services.contracts.events import Turn
-from services.dialogue import thoughts
+from services.dialogue import language_openai, thoughts
 from services.dialogue.language import (
     AnswerRequest,
     AnswerSource,
@@ -252,6 +252,32 @@ async def test_warming_up_never_fails(script: Script) -> None:
         await nobody.warm()
 
 
+async def test_a_model_that_is_being_loaded_is_waited_for_once() -> None:
+    async def loads(exchange: Exchange) -> None:
+        await asyncio.sleep(0.2)  # longer than a first token and a whole answer may take
+        await exchange.stream("Here", ".")
+
+    options = {"first_token_seconds": 0.05, "loading_seconds": 5.0, "total_seconds": 0.15}
+    async with serving(loads) as server, asking(server.url, **options) as source:
+        assert await written(source) == ["Here", "."]
+        assert isinstance(await failure(source), LanguageTimeout)
+
+
+async def test_a_server_of_our_own_has_its_model_loaded_and_one_that_is_paid_is_not_asked() -> None:
+    async with serving(fine) as server, asking(server.url) as source:
+        await source.load()
+        assert [body["max_tokens"] for body in server.bodies] == [1]
+    async with asking("https://llm.example.org/v1") as paid, asyncio.timeout(1):
+        assert paid.costly
+        await paid.load()
+
+
+@pytest.mark.parametrize("script", [lambda e: e.refuse(404, "<html>"), lambda e: e.gone()])
+async def test_loading_never_fails(script: Script) -> None:
+    async with serving(script) as server, asking(server.url, first_token_seconds=0.05) as source:
+        await source.load()
+
+
 async def test_leading_white_space_is_not_an_answer() -> None:
     async with serving(lambda exchange: exchange.stream("\n", " \n", " Yes", " .")) as server:
         async with asking(server.url) as source:
@@ -478,6 +504,8 @@ async def drops_before_a_token(exchange: Exchange) -> None:
         drops_before_a_token,
         lambda exchange: exchange.refuse(429, retry_after="0.01"),
         lambda exchange: exchange.refuse(429, retry_after_ms="10"),
+        lambda exchange: exchange.refuse(429, retry_after="Wed, 21 Oct 2015 07:28:00 GMT"),
+        lambda exchange: exchange.refuse(429, retry_after="soon"),
         lambda exchange: exchange.refuse(500),
         lambda exchange: exchange.refuse(503, "<html>busy</html>"),
     ],
@@ -495,12 +523,34 @@ async def test_it_is_tried_three_times() -> None:
     assert len(server.bodies) == 3
 
 
-async def test_a_server_that_wants_more_patience_than_there_is_is_not_asked_again() -> None:
-    async with serving(lambda exchange: exchange.refuse(429, {"message": "Slow down"}, retry_after="60")) as server:
+@pytest.mark.parametrize(
+    ("headers", "when"),
+    [
+        ({"retry_after": "60"}, "60 seconds"),
+        ({"retry_after": "7300"}, "3 hours"),
+        ({"retry_after_ms": "130000"}, "3 minutes"),
+        ({"date": "Wed, 21 Oct 2015 07:28:00 GMT", "retry_after": "Wed, 21 Oct 2015 07:28:30 GMT"}, "30 seconds"),
+    ],
+)
+async def test_a_server_that_wants_more_patience_than_there_is_is_not_asked_again(
+    headers: dict[str, str], when: str
+) -> None:
+    async with serving(lambda exchange: exchange.refuse(429, {"message": "Slow down"}, **headers)) as server:
         async with asking(server.url) as source, asyncio.timeout(10):
             refused = await failure(source)
     assert "asked more than it allows (429): Slow down." in str(refused)
+    assert str(refused).endswith(f"Its provider limits the rate; try again in {when}.")
     assert len(server.bodies) == 1
+
+
+async def test_a_rate_limit_without_an_end_is_tried_again_ever_more_slowly_within_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(language_openai, "RATE_LIMITED_BACKOFF_SECONDS", 0.01)
+    async with serving(lambda exchange: exchange.refuse(429)) as server:
+        async with asking(server.url, first_token_seconds=0.5) as source:
+            assert str(await failure(source)).endswith("Its provider limits the rate; try again in a while.")
+    assert 4 <= len(server.bodies) <= 8
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,12 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from conversations import untraced
 
 from services.contracts.errors import Code
 from services.contracts.frame import Header, Kind
 from services.contracts.speech import RecognitionResult
-from services.dialogue import inputs
+from services.dialogue import inputs, listening
 from services.dialogue.barge_in import ADAPTING_S, ONSET_S
 from services.dialogue.listening import PREROLL_SAMPLES, FrameRefused, Listener
 from services.dialogue.vad import Sensitivity
@@ -37,6 +38,8 @@ class ScriptedStream:
         self.silent = False
         self.gate: asyncio.Event | None = None
         """Speculative transcripts wait for it."""
+        self.late: asyncio.Event | None = None
+        """The final transcript waits for it, and whether it fails is seen then."""
 
     def append(self, samples):
         self.samples = np.concatenate([self.samples, samples])
@@ -46,6 +49,8 @@ class ScriptedStream:
         return self._result("partial")
 
     async def final(self, speculative=False):
+        if not speculative and self.late:
+            await self.late.wait()
         result = self._result("prepared" if speculative else "final")
         if speculative and self.gate:
             await self.gate.wait()
@@ -65,6 +70,8 @@ class ScriptedStream:
 
 
 class ScriptedRecogniser:
+    model = "ear"
+
     def __init__(self):
         self.streams = []
 
@@ -160,7 +167,7 @@ class TestTheEndOfSpeech:
 async def test_an_utterance_begins_before_the_voice_was_noticed(ear):
     ear.feed(0.0, 50)
     ear.feed(0.9, 5)
-    ear.listener.open(1)
+    ear.listener.open(1, untraced())
     [stream] = ear.recogniser.streams
     voiced = int(np.count_nonzero(stream.samples > 0.5))
     assert voiced == 5 * FRAME
@@ -171,13 +178,13 @@ async def test_an_utterance_begins_before_the_voice_was_noticed(ear):
 @pytest.mark.parametrize("paused", [True, False])
 async def test_no_sample_is_in_two_utterances(ear, paused):
     ear.feed(0.9, 50)
-    ear.listener.open(1)
+    ear.listener.open(1, untraced())
     if paused:
         ear.listener.pause(1)
     ear.listener.close(1)
     ear.feed(0.0, 5)
     ear.feed(0.9, 20)
-    ear.listener.open(2)
+    ear.listener.open(2, untraced())
     one, other = ear.recogniser.streams
     assert len(one.samples) == 50 * FRAME
     assert len(other.samples) == 25 * FRAME
@@ -186,7 +193,7 @@ async def test_no_sample_is_in_two_utterances(ear, paused):
 
 async def test_what_is_dropped_at_once_is_gone_at_once(ear):
     ear.feed(0.9, 50)
-    ear.listener.open(1)
+    ear.listener.open(1, untraced())
     ear.listener.drop()
     [stream] = ear.recogniser.streams
     assert stream.gone.is_set()
@@ -198,7 +205,7 @@ async def test_the_beginning_of_a_voice_that_counts_late_is_kept(ear):
     """Over an answer's first moments a voice counts only when it has outlasted them."""
     ear.feed(0.0, 50)
     ear.feed(0.9, int((ADAPTING_S + ONSET_S) / 0.02) + 1)
-    ear.listener.open(1)
+    ear.listener.open(1, untraced())
     [stream] = ear.recogniser.streams
     assert int(np.count_nonzero(stream.samples > 0.5)) == (int((ADAPTING_S + ONSET_S) / 0.02) + 1) * FRAME
     ear.listener.drop()
@@ -206,7 +213,7 @@ async def test_the_beginning_of_a_voice_that_counts_late_is_kept(ear):
 
 async def test_audio_of_a_pause_is_held_back_and_given_on_when_it_was_only_a_pause(ear):
     ear.feed(0.9, 50)
-    ear.listener.open(1)
+    ear.listener.open(1, untraced())
     [stream] = ear.recogniser.streams
     before = len(stream.samples)
     ear.listener.pause(1)
@@ -222,7 +229,7 @@ async def test_audio_of_a_pause_is_held_back_and_given_on_when_it_was_only_a_pau
 async def test_the_final_transcript_is_of_what_came_before_the_pause(ear):
     ear.feed(0.9, 50)
     await ear.next()
-    ear.listener.open(1)
+    ear.listener.open(1, untraced())
     [stream] = ear.recogniser.streams
     before = len(stream.samples)
     ear.listener.pause(1)
@@ -246,7 +253,7 @@ class TestPauses:
     async def speaking(ear):
         ear.feed(0.9, 50)
         await ear.next()
-        ear.listener.open(1)
+        ear.listener.open(1, untraced())
         [stream] = ear.recogniser.streams
         stream.gate = asyncio.Event()
         return stream
@@ -290,7 +297,7 @@ class TestPauses:
     async def test_words_so_far_are_not(self, ear):
         ear.feed(0.9, 50)
         await ear.next()
-        ear.listener.open(1)
+        ear.listener.open(1, untraced())
         event = await ear.next()
         assert isinstance(event, inputs.PartialTranscript)
         assert not event.whole
@@ -311,7 +318,7 @@ class TestPauses:
 async def test_partials_come_while_the_user_speaks_and_only_when_they_differ(ear):
     ear.feed(0.9, 50)
     await ear.next()
-    ear.listener.open(1)
+    ear.listener.open(1, untraced())
     first = await ear.next()
     assert first.result.text.startswith("partial")
     [stream] = ear.recogniser.streams
@@ -324,7 +331,7 @@ async def test_partials_come_while_the_user_speaks_and_only_when_they_differ(ear
 async def test_a_partial_that_fails_costs_nothing_but_itself(ear):
     ear.feed(0.9, 50)
     await ear.next()
-    ear.listener.open(1)
+    ear.listener.open(1, untraced())
     [stream] = ear.recogniser.streams
     stream.failure = SpeechUnavailable(Reason.AT_CAPACITY, "all taken")
     ear.listener.pause(1)
@@ -335,10 +342,145 @@ async def test_a_partial_that_fails_costs_nothing_but_itself(ear):
     assert isinstance(final, inputs.FinalTranscript)
 
 
+async def test_a_transcript_for_the_pause_is_asked_for_again_while_the_pause_lasts(ear):
+    ear.feed(0.9, 50)
+    await ear.next()
+    ear.listener.open(1, untraced())
+    [stream] = ear.recogniser.streams
+    stream.failure = SpeechUnavailable(Reason.UNREACHABLE, "being started again")
+    ear.listener.pause(1)
+    await asyncio.wait_for(stream.refused.wait(), 5)
+    stream.failure = None
+    prepared = await ear.next()
+    assert isinstance(prepared, inputs.PartialTranscript)
+    assert prepared.whole
+    ear.listener.drop()
+
+
+async def test_the_final_transcript_does_not_wait_for_one_that_hangs(ear):
+    ear.feed(0.9, 50)
+    await ear.next()
+    ear.listener.open(1, untraced())
+    [stream] = ear.recogniser.streams
+    stream.gate = asyncio.Event()
+    ear.listener.pause(1)
+    assert await asyncio.wait_for(stream.questions.get(), 5) == "prepared"
+    ear.listener.close(1)
+    assert isinstance(await ear.next(), inputs.FinalTranscript)
+
+
+@pytest.mark.parametrize("fate", ["recognised", "failed", "abandoned"])
+@pytest.mark.parametrize("second_fails", [False, True])
+async def test_transcripts_end_in_the_order_in_which_they_were_spoken(ear, fate, second_fails):
+    ear.feed(0.9, 50)
+    await ear.next()
+    for number in (1, 2):
+        ear.listener.open(number, untraced())
+        ear.feed(0.9, 50)
+        ear.listener.close(number)
+    first, second = ear.recogniser.streams
+    first.late = asyncio.Event()
+    if second_fails:
+        second.failure = SpeechUnavailable(Reason.UNREACHABLE, "gone")
+    await asyncio.wait_for(second.refused.wait() if second_fails else second.questions.get(), 5)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert ear.heard.empty()
+    if fate == "failed":
+        first.failure = SpeechUnavailable(Reason.UNREACHABLE, "gone")
+    if fate == "abandoned":
+        ear.listener.abandon(1)
+    first.late.set()
+    ends = [] if fate == "abandoned" else [await ear.next()]
+    ends.append(await ear.next())
+    assert [end.utterance for end in ends] == ([2] if fate == "abandoned" else [1, 2])
+    assert isinstance(ends[-1], inputs.RecognitionFailed if second_fails else inputs.FinalTranscript)
+
+
+class TestAnUtteranceAsLongAsItMayBe:
+    """It is cut where it was quietest of late, though the detector has heard no pause in it."""
+
+    @pytest.fixture(autouse=True)
+    def long_after_two_seconds(self, monkeypatch):
+        monkeypatch.setattr(listening, "_LONG_SAMPLES", 32_000)
+
+    @staticmethod
+    async def spoken(ear, *loudness):
+        ear.feed(0.9, 10)
+        assert isinstance(await ear.next(), inputs.VoiceStarted)
+        ear.listener.open(1, untraced())
+        ear.feed(0.9, 90)
+        for loud, frames in loudness:
+            ear.feed(loud, frames)
+        while not ear.heard.empty():
+            assert not isinstance(await ear.next(), inputs.VoiceStopped)
+        begun = ear.now - ear.listener._end / 16_000
+        ear.listener.cut(1)
+        started = await ear.next()
+        assert isinstance(started, inputs.VoiceStarted)
+        ear.listener.open(2, untraced())
+        first, second = ear.recogniser.streams
+        assert len(first.samples) + len(second.samples) == ear.listener._end
+        assert started.at == pytest.approx(begun + len(first.samples) / 16_000, abs=0.001)
+        ear.feed(0.9, 5)
+        assert ear.heard.empty()
+        assert isinstance(await ear.next(), inputs.FinalTranscript)
+        ear.listener.drop()
+        return first, second
+
+    async def test_it_ends_in_the_dip(self, ear):
+        first, second = await self.spoken(ear, (0.9, 60), (0.4, 3), (0.9, 20))
+        assert len(first.samples) == pytest.approx((100 + 60 + 1.5) * FRAME, abs=160)
+        assert np.abs(second.samples[:160]).max() < 0.5
+
+    async def test_the_deepest_one_counts(self, ear):
+        first, _ = await self.spoken(ear, (0.9, 30), (0.4, 3), (0.9, 20), (0.5, 3), (0.9, 10))
+        assert len(first.samples) == pytest.approx((100 + 30 + 1.5) * FRAME, abs=160)
+
+    async def test_a_dip_of_long_ago_does_not(self, ear):
+        first, _ = await self.spoken(ear, (0.4, 3), (0.9, 100))
+        assert len(first.samples) >= (203 - 75) * FRAME
+
+    async def test_what_is_short_ends_where_it_is(self, ear):
+        ear.feed(0.9, 50)
+        await ear.next()
+        ear.listener.open(1, untraced())
+        ear.listener.cut(1)
+        assert len(ear.recogniser.streams[0].samples) == 50 * FRAME
+        ear.listener.drop()
+
+    async def test_a_pause_gives_on_all_of_it(self, ear):
+        ear.feed(0.9, 10)
+        await ear.next()
+        ear.listener.open(1, untraced())
+        ear.feed(0.9, 190)
+        [stream] = ear.recogniser.streams
+        assert len(stream.samples) == pytest.approx((200 - 75) * FRAME, abs=FRAME)
+        ear.listener.pause(1)
+        assert len(stream.samples) == 200 * FRAME
+        ear.feed(0.9, 10)
+        ear.listener.resume(1)
+        ear.listener.close(1)
+        assert len(stream.samples) == 210 * FRAME
+        ear.listener.drop()
+
+
+async def test_what_is_abandoned_says_nothing_any_more(ear):
+    ear.feed(0.9, 50)
+    await ear.next()
+    ear.listener.open(1, untraced())
+    ear.listener.close(1)
+    ear.listener.abandon(1)
+    ear.listener.abandon(1)
+    await asyncio.sleep(0)
+    assert ear.recogniser.streams[0].gone.is_set()
+    assert ear.heard.empty()
+
+
 async def test_a_recogniser_that_fails_is_told_once(ear):
     ear.feed(0.9, 50)
     await ear.next()
-    ear.listener.open(1)
+    ear.listener.open(1, untraced())
     ear.recogniser.streams[0].failure = SpeechUnavailable(Reason.UNREACHABLE, "nobody there")
     ear.listener.close(1)
     failed = await ear.next()

@@ -1,14 +1,14 @@
 """Every race of turn taking is a named test here; nothing sleeps and nothing is mocked."""
 
 import pytest
-from conversations import SECOND, Talk
+from conversations import QUESTION, SECOND, SENTENCES, Talk, answering
 
 from services.contracts import commands, events
 from services.contracts.errors import Code
 from services.contracts.settings import SettingsPatch
 from services.dialogue import actions as do
 from services.dialogue import inputs
-from services.dialogue.conversation import hearing, open_text
+from services.dialogue.conversation import TYPED_WAITS_SECONDS, hearing, open_text
 
 
 def states(talk):
@@ -156,6 +156,43 @@ class TestTheUserGoesOn:
         assert talk.of(do.CloseUtterance) == [do.CloseUtterance(1)]
         talk.transcript(1, "tell me about the weather")
         assert [ask.user for ask in talk.of(do.Ask)] == ["tell me about the weather or better not"]
+
+    def test_what_is_typed_waits_only_a_moment_for_the_transcript_of_what_was_said(self):
+        talk = Talk()
+        talk.listen()
+        talk.utter(1)
+        talk.wait(0.6)
+        talk.wait(1)
+        talk.type_in("hello")
+        talk.wait(TYPED_WAITS_SECONDS - 0.01)
+        assert talk.of(do.Ask) == []
+        talk.wait(0.02)
+        assert talk.of(do.AbandonUtterance) == [do.AbandonUtterance(1)]
+        assert [event.code for event in talk.events(events.Error)] == [Code.RECOGNITION_UNAVAILABLE]
+        assert [ask.user for ask in talk.of(do.Ask)] == ["hello"]
+        talk.transcript(1, "too late")
+        assert [event.text for event in talk.events(events.SttFinished)] == [""]
+
+    def test_what_was_typed_before_the_end_of_the_speech_waits_from_that_end_on(self):
+        talk = Talk()
+        talk.listen()
+        talk.voice()
+        talk.type_in("hello")
+        talk.wait(10)
+        talk.quiet()
+        talk.wait(0.6)
+        assert talk.of(do.AbandonUtterance) == []
+        talk.wait(TYPED_WAITS_SECONDS)
+        assert [ask.user for ask in talk.of(do.Ask)] == ["hello"]
+
+    def test_speech_alone_waits_for_a_slow_recogniser(self):
+        talk = Talk()
+        talk.listen()
+        talk.utter(1)
+        talk.wait(9)
+        assert talk.of(do.AbandonUtterance) == []
+        talk.transcript(1, "hello")
+        assert [ask.user for ask in talk.of(do.Ask)] == ["hello"]
 
 
 def test_a_timer_that_fires_a_moment_early_is_set_again():
@@ -372,9 +409,9 @@ class TestBounds:
         talk.listen()
         talk.voice()
         talk.wait(51)
-        assert talk.of(do.CloseUtterance) == [do.CloseUtterance(1)]
-        assert do.ExpectVoice() in talk.actions
-        talk.voice()
+        assert talk.of(do.CutUtterance) == [do.CutUtterance(1)]
+        assert talk.of(do.CloseUtterance) == []
+        talk.give(inputs.VoiceStarted(at=talk.now - 1.5, client_ms=0.0))  # the voice goes on from where it was cut
         talk.wait(1)
         assert talk.of(do.OpenUtterance) == [do.OpenUtterance(1), do.OpenUtterance(2)]
 
@@ -612,13 +649,12 @@ class TestConnection:
         assert talk.of(do.OpenUtterance) == []
         assert talk.mood == "listening"
 
-    @pytest.mark.parametrize("fresh", [False, True])
-    def test_a_loss_that_nobody_told_ends_the_speech_too(self, fresh):
+    def test_a_loss_that_nobody_told_ends_the_speech_too(self):
         talk = Talk()
         talk.listen()
         talk.voice()
         talk.wait(1)
-        talk.give(inputs.ConnectionBack(at=talk.now, fresh=fresh))
+        talk.give(inputs.ConnectionBack(at=talk.now, fresh=False))
         assert talk.of(do.CloseUtterance) == [do.CloseUtterance(1)]
         talk.transcript(1, "hello")
         assert [ask.user for ask in talk.of(do.Ask)] == ["hello"]
@@ -629,6 +665,86 @@ class TestConnection:
         talk.answer("Hi there.")
         talk.give(inputs.ConnectionBack(at=talk.now, fresh=True))
         assert talk.state.answer is None
+
+    @pytest.mark.parametrize("lost", [True, False])
+    @pytest.mark.parametrize("transcribed", ["before", "after"])
+    def test_half_a_sentence_said_to_a_page_loaded_anew_is_kept_and_not_answered(self, lost, transcribed):
+        talk = Talk()
+        talk.listen()
+        talk.voice()
+        talk.wait(1)
+        if lost:
+            talk.give(inputs.ConnectionLost(at=talk.now))
+        if lost and transcribed == "before":
+            talk.transcript(1, "i would like to")
+        talk.give(inputs.ConnectionBack(at=talk.now, fresh=True))
+        talk.transcript(1, "i would like to")
+        assert talk.history == [("i would like to", "", True)]
+        assert isinstance(talk.of(do.Checkpoint)[-1], do.Checkpoint)
+        talk.clear()
+        talk.wait(60)
+        assert (talk.of(do.Ask), talk.mood) == ([], "idle")
+        talk.listen()
+        talk.say("have a cup of tea")
+        assert [ask.user for ask in talk.of(do.Ask)] == ["have a cup of tea"]
+
+    @pytest.mark.parametrize("typed", ["before", "after"])
+    def test_it_stands_before_what_is_typed_on_the_new_page(self, typed):
+        talk = Talk()
+        talk.listen()
+        talk.voice()
+        talk.wait(1)
+        talk.give(inputs.ConnectionBack(at=talk.now, fresh=True))
+        if typed == "before":
+            talk.type_in("hello")
+            assert talk.of(do.Ask) == []
+        talk.transcript(1, "the uh")
+        if typed == "after":
+            talk.type_in("hello")
+        assert [ask.user for ask in talk.of(do.Ask)] == ["hello"]
+        talk.answer("Hi.")
+        talk.played(2.0)
+        assert talk.history == [("the uh", "", True), ("hello", "Hi.", False)]
+
+    def test_and_before_what_is_said_to_it_while_its_transcript_is_made(self):
+        talk = Talk(speculation="on")
+        talk.listen()
+        talk.voice()
+        talk.wait(1)
+        talk.give(inputs.ConnectionBack(at=talk.now, fresh=True))
+        talk.listen()
+        talk.voice()
+        talk.wait(1)
+        talk.transcript(1, "the uh")
+        talk.quiet()
+        talk.wait(0.25)
+        talk.partial(2, "what time is it", whole=True)
+        talk.wait(0.6)
+        talk.transcript(2, "what time is it")
+        assert {ask.user for ask in talk.of(do.Ask)} == {"what time is it"}
+        assert talk.history == [("the uh", "", True)]
+
+    def test_half_a_sentence_that_nobody_understood_leaves_nothing(self):
+        talk = Talk()
+        talk.listen()
+        talk.voice()
+        talk.wait(1)
+        talk.give(inputs.ConnectionBack(at=talk.now, fresh=True))
+        talk.no_transcript(1)
+        assert (talk.history, talk.mood, talk.state.turn) == ([], "idle", ())
+
+    def test_an_answer_that_a_new_page_cut_keeps_what_was_heard_and_measured(self):
+        talk = answering(heard=0)
+        started = commands.PlaybackStarted(generation=talk.state.generation, received_ms=103_000, started_ms=103_020)
+        talk.client(started)
+        talk.wait(2)
+        talk.played(2.0)
+        talk.give(inputs.ConnectionLost(at=talk.now))
+        talk.give(inputs.ConnectionBack(at=talk.now, fresh=True))
+        assert talk.history == [(QUESTION, SENTENCES[0], True)]
+        [turn] = talk.state.memory.turns
+        assert turn.first_audio_ms
+        assert sum(part.ms for part in turn.parts) == pytest.approx(turn.first_audio_ms)
 
     def test_a_connection_that_comes_back_goes_on(self):
         talk = Talk()

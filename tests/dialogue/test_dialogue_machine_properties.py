@@ -84,7 +84,7 @@ class Storm(Talk):
                 self.pausing.add(utterance)
             case do.ResumeUtterance(utterance):
                 self.pausing.discard(utterance)
-            case do.CloseUtterance(utterance):
+            case do.CloseUtterance(utterance) | do.CutUtterance(utterance):
                 if utterance in self.open:
                     self.open.discard(utterance)
                     self.pausing.discard(utterance)

@@ -345,6 +345,27 @@ class TestReconnection:
                 assert (header.sequence, header.epoch) == (due, attached.epoch)
             assert (await again.hear("two")).number == 2
 
+    async def test_a_page_loaded_anew_is_greeted_with_the_turn_that_it_cut(self, nats_url, user):
+        await user.attach()
+        await user.send(commands.UserMessage(text="one two three"))
+        generation = (await user.until(events.AudioStreamStart)).generation
+        await user.send(commands.PlaybackStarted(generation=generation, received_ms=1, started_ms=2))
+        await user.send(commands.Played(generation=generation, samples=1200))
+        measured = await user.until(events.TurnMetrics)
+        await user.leave()
+        async with browser(nats_url, user.sid) as again:
+            again.epoch = user.epoch
+            await again.attach(resume=True, last_sequence=0, subject=subjects.attach(user.sid))
+            ready = await again.until(events.Ready)
+            [turn] = ready.history
+            assert (turn.user, turn.cut, turn.number) == ("one two three", True, 1)
+            assert turn.first_audio_ms == measured.total_ms
+            assert turn.parts == measured.parts
+            assert ready.generation > generation
+            _, following = await again.next()
+            assert (type(following), following.state) == (events.ConversationState, "idle")
+            assert (await again.hear("two")).number == 2
+
     async def test_another_worker_takes_over_with_the_history(self, nats_url):
         async with browser(nats_url) as one:
             async with running_worker(nats_url):

@@ -16,11 +16,12 @@ from services.contracts.frame import HEADER_BYTES, Header, Kind, pack, unpack
 from services.contracts.settings import SessionSettings
 from services.dialogue.bus import connect
 from services.dialogue.checkpoint import CheckpointStore
-from services.dialogue.clock import steady_clock
 from services.dialogue.language import EchoSource
 from services.dialogue.session import Tools
 from services.dialogue.vad import DetectionTicks
 from services.dialogue.worker import Worker
+from services.telemetry.clocks import steady_clock
+from services.telemetry.tracing import NoTracer
 
 Event = TypeVar("Event")
 
@@ -35,11 +36,13 @@ class Deaf:
 class Voice:
     """Half a second of sound for each sentence."""
 
+    model = "voice"
+
     def __init__(self):
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def speak(self, text, voice, speculative=False):
+    async def speak(self, text, voice, speculative=False, traceparent=""):
         await self.gate.wait()
         for _ in range(5):
             yield b"\1\0" * 2400
@@ -60,6 +63,7 @@ async def running_worker(url: str, *, slots=4, grace_s=30.0, idle_s=900.0) -> As
         costly=False,
         speculation="auto",
         checkpoints=checkpoints,
+        tracer=NoTracer(),
     )
     settings = SessionSettings(response_mode="echo")
     worker = Worker(client, tools, slots=slots, grace_s=grace_s, idle_s=idle_s, settings=settings)

@@ -11,7 +11,9 @@ from services.contracts.frame import Header, Kind
 from services.contracts.settings import SessionSettings
 from services.edge.connection import Connection
 from services.edge.link import Surroundings
+from services.edge.timekeeper import Timekeeper
 from services.edge.workers import Roster
+from services.telemetry.tracing import NoTracer
 
 HELLO = {"type": "websocket.receive", "text": '{"type":"hello","protocol":1}'}
 GONE = {"type": "websocket.disconnect", "code": 1005}
@@ -35,7 +37,9 @@ class Bus:
     def away(self, now: float) -> float:
         return 0.0
 
-    async def request(self, subject: str, message: bytes, timeout: float) -> bytes:
+    async def request(
+        self, subject: str, message: bytes, timeout: float, headers: dict[str, str] | None = None
+    ) -> bytes:
         self.asked.append(subject)
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         if isinstance(reply, Exception):
@@ -72,6 +76,7 @@ class Socket:
 
     def __init__(self, *incoming: dict[str, Any]) -> None:
         self.scope = {"state": {"abandon": self._abandon}}
+        self.headers: dict[str, str] = {}
         self.incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         for message in incoming:
             self.incoming.put_nowait(message)
@@ -119,7 +124,8 @@ OK = Attached(status="ok", wid="w", epoch=1)
 
 def made(socket: Socket, bus: Bus) -> tuple[Connection, Clock, Roster]:
     clock, roster = Clock(), Roster()
-    surroundings = Surroundings(bus, roster, clock)  # type: ignore[arg-type]
+    timekeeper = Timekeeper(bus, roster, clock, clock)  # type: ignore[arg-type]
+    surroundings = Surroundings(bus, roster, clock, clock, timekeeper, NoTracer())  # type: ignore[arg-type]
     return Connection(socket, surroundings, b"secret"), clock, roster  # type: ignore[arg-type]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from edge_doubles import GONE, HELLO, OK, Bus, Socket, greeting, made, present, says, turns
 
-from services.contracts import events, frame
+from services.contracts import events, frame, trace
 from services.contracts.assignment import PRESENCE_SECONDS, Attach, Attached, Beat
 from services.contracts.errors import MEANINGS, Code
 from services.contracts.frame import Header, Kind
@@ -246,7 +246,7 @@ async def test_a_resumed_client_that_lost_its_worker_at_once_misses_nothing():
 
 async def test_who_may_have_taken_the_session_unheard_is_outranked():
     bus = Bus(Unavailable(), BUSY, Unavailable(), OK)
-    await attach(bus, Attach(sid="0" * 32, token="t", resume=True, epoch=4), Ask.HOLDER_THEN_ANYONE, True)  # type: ignore[arg-type]
+    await attach(bus, Attach(sid="0" * 32, token="t", resume=True, epoch=4), Ask.HOLDER_THEN_ANYONE, True, trace.new())  # type: ignore[arg-type]
     assert [asked.unheard for asked in bus.requests] == [1, 2]
     assert {asked.epoch for asked in bus.requests} == {4}
 
@@ -330,7 +330,7 @@ async def test_who_is_asked_and_what_a_refusal_is_called(
     bus = Bus(*replies)
     request = Attach(sid="0" * 32, token="t", resume=ask is not Ask.ANYONE)
     try:
-        got = (await attach(bus, request, ask, alive)).status  # type: ignore[arg-type]
+        got = (await attach(bus, request, ask, alive, trace.new())).status  # type: ignore[arg-type]
     except Refused as refused:
         got = refused.code
     assert got == outcome

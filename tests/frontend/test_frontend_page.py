@@ -6,6 +6,7 @@ import json
 import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from page_driver import OpenPage, pressed_and_listening, until
@@ -13,7 +14,7 @@ from scripted_edge import Connection, Edge
 from sounds import SPEECH, envelope, likeness, read_wav, speech_24k, tone_24k
 
 from services.contracts import events, frame
-from services.contracts.errors import Code
+from services.contracts.errors import MEANINGS, Code
 from services.contracts.moments import Part
 from services.contracts.settings import SessionSettings
 
@@ -292,6 +293,55 @@ async def test_every_turn_shows_where_its_time_went(edge: Edge, open_page: OpenP
     assert rows == ["end of turn your pause setting 500 ms", "voice voice 300 ms"]
     widths = await last.locator(".segment").evaluate_all("all => all.map((each) => each.getBoundingClientRect().width)")
     assert widths[0] / widths[1] == pytest.approx(500 / 300, rel=0.05)
+
+
+async def test_typed_turns_stay_out_of_the_figures_of_spoken_ones(edge: Edge, open_page: OpenPage) -> None:
+    page = await open_page()
+    typed = msgspec.structs.replace(turn("Hello."), first_audio_ms=100.0)
+    server = await edge.ready_connection(history=[typed])
+    await until(page, "parley.latencies.length === 1")
+    assert (await page.inner_text("#latency")).split("\n") == [
+        "first sound",
+        "p50 0.10 s · p95 0.10 s",
+        "last 1 of 20 typed",
+    ]
+    for number, (total, spoken) in enumerate([(700.0, True), (150.0, False), (900.0, True)], start=2):
+        metrics = events.TurnMetrics(turn=number, generation=number, total_ms=total, spoken=spoken, parts=[])
+        await server.send(metrics)
+    await until(page, "parley.latencies.length === 4")
+    assert (await page.inner_text("#latency")).split("\n") == [
+        "first sound",
+        "p50 0.70 s · p95 0.90 s",
+        "last 2 of 20 spoken",
+    ]
+
+
+TROUBLES: dict[Code, events.AnyEvent] = {
+    Code.LANGUAGE_FAILED: events.ConversationState(state="thinking", turn=1),
+    Code.LANGUAGE_TIMEOUT: events.ConversationState(state="thinking", turn=1),
+    Code.RECOGNITION_UNAVAILABLE: events.SttUpdate(utterance="a-1", text="tell me"),
+    Code.SYNTHESIS_UNAVAILABLE: events.AudioStreamStart(generation=1, character="aria", sample_rate=24_000),
+    Code.INVALID_SETTING: events.SettingsChanged(settings=SessionSettings()),
+}
+
+
+@pytest.mark.parametrize("code", TROUBLES)
+async def test_the_notice_of_a_trouble_goes_when_the_thing_works_again(
+    edge: Edge, open_page: OpenPage, code: Code
+) -> None:
+    page = await open_page("/blank")
+    await page.clock.install()
+    await page.goto(edge.url)
+    server = await edge.ready_connection()
+    await until(page, "parley.state === 'idle'")
+    await server.send(events.error(Code.INTERNAL_ERROR))
+    await server.send(events.error(code))
+    await until(page, "document.querySelectorAll('.notice').length === 2")
+    await server.send(TROUBLES[code])
+    await until(page, "document.querySelectorAll('.notice').length === 1")
+    assert MEANINGS[Code.INTERNAL_ERROR].message in await page.inner_text("#notices")
+    await page.clock.fast_forward(9000)
+    assert await page.inner_text("#notices") == ""
 
 
 async def test_settings_go_to_the_server_and_what_it_says_is_shown(edge: Edge, open_page: OpenPage) -> None:

@@ -37,18 +37,32 @@ async def test_a_text_that_is_too_long_stays_in_the_field(edge: Edge, open_page:
     await until(page, f"document.getElementById('messageInput').value === '' && {NOTICES} === ''")
 
 
+@pytest.mark.parametrize("text", [" \n", "\u200b\u200d", "\ufeff\u00a0", "\u3164\ufe0f", "\u2800"])
+async def test_a_message_of_which_nothing_can_be_seen_is_none(edge: Edge, open_page: OpenPage, text: str) -> None:
+    page = await open_page()
+    server = await edge.ready_connection()
+    await until(page, "parley.state === 'idle'")
+    await type_in(page, text)
+    assert await page.locator(".line-user").count() == 0
+    await type_in(page, f"{text}Hello")
+    assert (await server.command("user_message"))["text"].endswith("Hello")
+    assert server.commands == ["user_message"]
+    assert await page.locator(".line-user").count() == 1
+
+
 async def test_a_message_that_nothing_answers_is_said_to_be_soon(edge: Edge, open_page: OpenPage) -> None:
     page = await open_page("/blank")
     await page.clock.install()
     await page.goto(edge.url)
     server = await edge.ready_connection()
     await until(page, "parley.state === 'idle'")
+    await server.command("ping")  # of the new connection, which compares the clocks
     await page.fill("#messageInput", "Are you there?")
     await page.press("#messageInput", "Enter")
     ping = await server.command("ping")
-    await page.clock.fast_forward(2900)
+    await page.clock.fast_forward(2500)
     assert await page.evaluate("parley.state") == "idle"
-    await page.clock.fast_forward(100)
+    await page.clock.fast_forward(500)
     assert await page.evaluate("parley.state") == "silent"
     assert await page.inner_text("#stateText") == "No answer: the network or the server may be gone"
     await server.send(events.Pong(at_ms=ping["at_ms"], server_ms=0))

@@ -5,11 +5,12 @@ import contextlib
 import json
 import random
 from collections.abc import AsyncIterator, Sequence
+from typing import Literal
 
 import pytest
 
 from services.launcher import answer_source
-from services.launcher.answer_source import AnswerSourceError, LocalServer, choose
+from services.launcher.answer_source import AnswerSource, AnswerSourceError, LocalServer, choose
 from services.launcher.http import MAX_BODY_BYTES, NoAnswerError, get
 from services.launcher.ports import internal
 
@@ -116,6 +117,35 @@ async def test_the_settings_come_first_and_are_believed(mode: answer_source.Mode
     source = await choose(mode, url, "key", "my-model", [])
     assert (source.mode, source.url, source.api_key, source.model) == ("llm", url, "key", "my-model")
     assert "could not be asked" in source.detail
+
+
+async def test_a_model_that_the_server_does_not_list_is_doubted_with_close_names() -> None:
+    async with answering(listing("qwen3:4b", "llama3.2:latest", "qwen3:8b")) as url:
+        wrong = await choose("llm", url, "", "qwen3:4", [])
+        strange = await choose("llm", url, "", "unknown", [])
+        right = [await choose("llm", url, "", name, []) for name in ("qwen3:4b", "llama3.2")]
+    assert (wrong.doubtful, wrong.model) == (True, "qwen3:4")
+    assert wrong.detail.endswith(" It lists no model of that name; PARLEY_LLM_MODEL could be qwen3:4b, qwen3:8b.")
+    assert strange.detail.endswith("PARLEY_LLM_MODEL could be qwen3:4b, llama3.2:latest, qwen3:8b.")
+    assert not any(source.doubtful for source in right)
+
+
+@pytest.mark.parametrize(
+    ("mode", "url", "speculation", "says"),
+    [
+        ("llm", "http://127.0.0.1:4000/v1", "auto", "since 127.0.0.1 is on this machine"),
+        ("llm", "http://127.0.0.1:4000/v1", "off", "Answers are not prepared in your pauses (PARLEY_SPECULATION=off)."),
+        ("llm", "https://llm.example.org/v1", "auto", "since llm.example.org is taken to be paid by the token"),
+        ("llm", "https://llm.example.org/v1", "on", "which llm.example.org is paid for"),
+        ("template", "", "auto", "which is free"),
+    ],
+)
+def test_whether_answers_are_prepared_is_said_with_the_reason(
+    mode: answer_source.Mode, url: str, speculation: Literal["auto", "on", "off"], says: str
+) -> None:
+    sentence = answer_source.preparing(AnswerSource(mode, url), speculation)
+    assert says in sentence
+    assert "PARLEY_SPECULATION" in sentence
 
 
 async def test_without_a_model_the_server_of_the_settings_is_asked_with_the_key() -> None:

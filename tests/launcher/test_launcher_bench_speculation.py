@@ -12,14 +12,14 @@ from services.telemetry import metrics
 
 
 def test_what_a_worker_publishes_is_read_under_the_names_that_it_has():
-    before = parse(generate_latest().decode())
+    before = parse(generate_latest(metrics.WORKER).decode())
     for won in (0.25, 0.25, 0.45):
         metrics.SPECULATIONS.labels("kept").inc()
         metrics.SPECULATION_WON.observe(won)
     metrics.SPECULATIONS.labels("resumed").inc()
     metrics.SPECULATION_WASTED_SECONDS.inc(0.5)
     metrics.SPECULATION_WASTED_CHARACTERS.inc(12)
-    found = parse(generate_latest().decode()).since(before)
+    found = parse(generate_latest(metrics.WORKER).decode()).since(before)
     assert (found.outcomes["kept"], found.outcomes["resumed"]) == (3, 1)
     assert found.hit_rate == pytest.approx(0.75)
     assert 0.2 < won_p50_s(found.won) <= 0.3

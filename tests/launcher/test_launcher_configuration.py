@@ -12,7 +12,7 @@ from services.addresses import is_host, is_host_port
 from services.configuration import ConfigurationError, load
 from services.dialogue.config import WorkerConfiguration
 from services.edge.config import EdgeConfiguration
-from services.launcher import up
+from services.launcher import part_configurations, up
 from services.launcher.config import LauncherConfiguration
 from services.launcher.undertaker import INSTANCE_VARIABLE
 
@@ -93,6 +93,14 @@ def test_a_key_with_a_line_break_is_refused_without_being_shown(monkeypatch: pyt
     with pytest.raises(ConfigurationError, match="PARLEY_LLM_API_KEY") as refused:
         load(LauncherConfiguration)
     assert "very" not in str(refused.value)
+
+
+def test_white_space_around_a_value_is_not_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLEY_LLM_MODEL", " llama3.2\n")
+    monkeypatch.setenv("PARLEY_LLM_API_KEY", "sk-from-a-file\n")
+    for kind in (LauncherConfiguration, WorkerConfiguration):
+        loaded = load(kind)
+        assert (loaded.llm_model, loaded.llm_api_key.get_secret_value()) == ("llama3.2", "sk-from-a-file")
 
 
 def test_all_wrong_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,6 +212,41 @@ def test_parley_up_says_that_its_folder_cannot_be_used(
     assert said.startswith(f"configuration: PARLEY_STATE_DIR: {folder} cannot be used: ")
     assert "Errno" not in said
     assert "It takes: a folder" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PARLEY_SLOTS", "many"),
+        ("PARLEY_SPECULATION", "maybe"),
+        ("PARLEY_CHARACTERS", "/nowhere/cast.json"),
+        ("PARLEY_MAX_CONNECTIONS", "0"),
+        ("PARLEY_LOG_LEVEL", "loud"),
+        ("PARLEY_ALLOWED_ORIGINS", "example"),
+    ],
+)
+def test_parley_up_refuses_what_a_part_would_refuse_before_it_starts_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PARLEY_STATE_DIR", str(tmp_path / "state"))
+    assert up.up() == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"configuration: {name}: ")
+    assert said.count("\n") == 1
+    assert not (tmp_path / "state").exists()
+
+
+def test_what_parley_up_sets_itself_is_not_asked_of_the_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "PARLEY_LLM_MODE": "auto",
+        "PARLEY_STT_ADDRESSES": "",
+        "PARLEY_PORT": "none",
+        "PARLEY_SESSION_SECRET": "short",
+        "PARLEY_HEALTH_PORT": "none",
+    }.items():
+        monkeypatch.setenv(name, value)
+    part_configurations.check()
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])

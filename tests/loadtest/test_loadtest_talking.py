@@ -287,3 +287,84 @@ def test_an_answer_that_is_never_committed_is_a_failed_turn():
     answer(room, 0.1)
     room.pass_by(ANSWER_WITHIN_S + 0.5)
     assert "did not end" in room.talker.turns[0].failure
+
+
+def test_a_line_that_is_lost_and_made_again_says_what_was_heard_meanwhile():
+    room = Room()
+    room.until(Phase.WAITING)
+    answer(room, 1.0)
+    room.pass_by(0.5)
+    room.pass_by(0.6)  # on a line that is gone
+    room.sent.clear()
+    room.hear(wires.Ready("s", resumed=True))
+    assert room.texts() == [f"played {SECOND}"]
+    room.hear(wires.Committed("yes", cut=False))
+    [turn] = room.talker.turns
+    assert (turn.away, turn.failure) == (True, "")
+
+
+def test_a_resumed_session_that_listened_listens_again():
+    room = Room()
+    room.until(Phase.QUIET)
+    room.sent.clear()
+    room.hear(wires.Ready("s", resumed=True))
+    assert room.texts() == ["listen"]
+    assert room.talker.phase is Phase.QUIET
+
+
+def test_a_resumed_session_that_lost_something_is_a_failure():
+    room = Room()
+    room.until(Phase.WAITING)
+    answer(room, 1.0)
+    room.hear(wires.Ready("s", resumed=True, complete=False))
+    room.pass_by(1.1)
+    room.hear(wires.Committed("yes", cut=False))
+    assert "lost" in room.talker.turns[0].failure
+
+
+def test_who_waits_in_vain_has_waited_as_long_as_was_allowed():
+    room = Room()
+    room.until(Phase.WAITING)
+    room.pass_by(ANSWER_WITHIN_S + 0.1)
+    latency = room.talker.turns[0].latency_s
+    assert latency is not None
+    assert latency >= ANSWER_WITHIN_S
+
+
+def test_a_connection_that_is_lost_for_good_fails_the_turn_and_ends_the_talker():
+    room = Room(turns=5)
+    room.until(Phase.WAITING)
+    room.talker.lost("connection: 1011")
+    [turn] = room.talker.turns
+    assert (turn.failure, turn.latency_s) == ("connection: 1011", ANSWER_WITHIN_S)
+    assert room.talker.phase is Phase.DONE
+
+
+def test_the_end_of_the_test_says_how_long_was_waited():
+    room = Room(turns=5)
+    room.until(Phase.WAITING)
+    room.pass_by(1.0)
+    room.talker.stop()
+    [turn] = room.talker.turns
+    assert (turn.unfinished, turn.failure) == (True, "")
+    assert turn.latency_s == pytest.approx(1.0, abs=2 * UPLINK.frame_seconds)
+
+
+def test_a_turn_says_when_its_speech_was_to_end():
+    room = Room()
+    room.until(Phase.WAITING)
+    answer(room, 0.5)
+    room.pass_by(0.6)
+    room.hear(wires.Committed("yes", cut=False))
+    [turn] = room.talker.turns
+    assert turn.latency_s is not None
+    assert turn.ended_at + turn.latency_s == pytest.approx(room.now - 0.6)
+
+
+def test_an_answer_that_came_short_is_a_failed_turn():
+    room = Room()
+    room.until(Phase.WAITING)
+    room.hear(wires.AnswerSounds(), wires.Sound(SECOND), wires.AllSent(SECOND + 1))
+    room.pass_by(1.1)
+    room.hear(wires.Committed("yes", cut=False))
+    assert "were sent" in room.talker.turns[0].failure

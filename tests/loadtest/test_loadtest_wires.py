@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+import numpy as np
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from hypothesis import given
@@ -49,7 +51,7 @@ def test_parleys_wire_says_what_a_page_says():
     command = commands.decode(str(hello))
     assert isinstance(command, commands.Hello)
     assert command.settings.silence_ms == 200
-    assert heard(wire, ready(7)) == [wires.Ready()]
+    assert heard(wire, ready(7)) == [wires.Ready("s")]
     frames = [unpack(wire.frame(bytes(UPLINK.frame_bytes), 1_000_000 + number)) for number in range(3)]
     assert [(one.epoch, one.sequence, one.time_us) for one in frames] == [
         (7, 0, 1_000_000),
@@ -128,3 +130,30 @@ def test_pipecats_wire_reads_what_protobuf_writes(pipecat_frame: Any, pcm: bytes
     interruption = pipecat_frame()
     interruption.interruption.id = number
     assert heard(PipecatWire(), interruption.SerializeToString()) == [wires.VoiceNoticed(), wires.Flush()]
+
+
+def test_a_lost_connection_is_taken_up_behind_the_last_message():
+    wire = ParleyWire(SettingsPatch(silence_ms=200))
+    heard(wire, ready(7), events.TextStreamStart(sequence=1, turn=1, generation=3, character="aria"))
+    frames = [pack(Header(Kind.AUDIO, generation=3, sequence=number), bytes(4)) for number in (2, 3)]
+    assert heard(wire, *frames) == [wires.Sound(2), wires.Sound(2)]
+    [hello] = wire.opening()
+    command = commands.decode(str(hello))
+    assert isinstance(command, commands.Hello)
+    assert (command.token, command.last_sequence, command.settings) == ("t", 3, SettingsPatch())
+    again = msgspec.structs.replace(ready(8), resumed=True, sequence=5)
+    assert heard(wire, again, frames[1]) == [wires.Ready("s", resumed=True)], "what was heard is not heard again"
+    missed = pack(Header(Kind.AUDIO, generation=3, sequence=4), bytes(4))
+    assert heard(wire, missed) == [wires.Sound(2)]
+
+
+def test_a_wire_that_listens_knows_silence_from_a_voice():
+    wire = ParleyWire(SettingsPatch(), listens=True)
+    heard(wire, events.TextStreamStart(turn=1, generation=3, character="aria"))
+    loud = pack(Header(Kind.AUDIO, generation=3), np.full(10, 3, "<i2").tobytes())
+    assert heard(wire, sound(3, 10), loud) == [wires.Sound(10, 0.0), wires.Sound(10, 90.0)]
+
+
+def test_what_is_typed_is_a_message():
+    [typed] = ParleyWire(SettingsPatch()).typed("good morning", 12.5)
+    assert commands.decode(str(typed)) == commands.UserMessage(text="good morning", at_ms=12.5)

@@ -296,3 +296,114 @@ async def test_frames_gather_before_they_are_sent_ahead(triton: Any, recogniser:
     assert (await stream.final()).text == "6400 samples"
     assert next(request["samples"] for request in triton.requests if request["kind"] == "append") == AHEAD_SAMPLES
     assert sum(request["samples"] for request in triton.requests) == 6400
+
+
+class TestLiveness:
+    """A model whose process was killed takes requests and answers none; a slow one answers what costs it nothing."""
+
+    async def test_a_dead_model_is_told_long_before_the_deadline(self, triton: Any, hang: type[Exception]):
+        def dead(request: Any) -> None:
+            raise hang
+
+        client = Recogniser(triton.address, "m", deadline=30.0, patience=0.3, lifeless=0.3)
+        triton.before = dead
+        stream = client.open("u")
+        stream.append(samples(320))
+        with pytest.raises(SpeechUnavailable, match="answers none") as raised:
+            async with asyncio.timeout(5):
+                await stream.final()
+        assert raised.value.reason is Reason.UNREACHABLE
+        await client.close()
+
+    async def test_a_slow_one_has_until_the_deadline(self, triton: Any, hang: type[Exception]):
+        pings: asyncio.Queue[str] = asyncio.Queue()
+
+        def slow(request: Any) -> None:
+            if request["kind"] == "drop":
+                pings.put_nowait(request["utterance"])
+            if request["kind"] == "final":
+                raise hang
+
+        client = Recogniser(triton.address, "m", deadline=1.0, patience=0.1, lifeless=0.3)
+        triton.before = slow
+        stream = client.open("u")
+        stream.append(samples(320))
+        with pytest.raises(SpeechUnavailable) as raised:
+            await stream.final()
+        assert raised.value.reason is Reason.DEADLINE
+        assert pings.qsize() >= 3
+        assert "u" not in {pings.get_nowait() for _ in range(3)}
+        await client.close()
+
+    async def test_the_utterance_of_a_dead_model_goes_to_another(
+        self, triton: Any, other_triton: Any, hang: type[Exception]
+    ):
+        client = Recogniser(f"{triton.address}, {other_triton.address}", "m", deadline=30.0, patience=0.3, lifeless=0.3)
+        stream = client.open("u")
+        stream.append(samples(320))
+        await stream.partial()
+        first = triton if triton.requests else other_triton
+
+        def dead(request: Any) -> None:
+            raise hang
+
+        first.before = dead
+        stream.append(samples(3200))
+        async with asyncio.timeout(5):
+            assert (await stream.final()).text == "3520 samples"
+        await client.close()
+
+    async def test_it_is_found_again_when_it_answers_again(self, triton: Any, hang: type[Exception]):
+        died = asyncio.Event()
+
+        def dead(request: Any) -> None:
+            if request["utterance"] == "ping":
+                died.set()
+            raise hang
+
+        client = Recogniser(triton.address, "m", deadline=30.0, patience=5.0, lifeless=0.3)
+        stream = client.open("u")
+        triton.before = dead
+        stream.append(samples(320))
+        asked = asyncio.create_task(stream.final())
+        await died.wait()
+        triton.before = lambda request: None
+        async with asyncio.timeout(5):
+            assert (await asked).text == "320 samples"
+        await client.close()
+
+    async def test_one_that_says_it_is_not_healthy_and_then_nothing_is_not_waited_for_twice(
+        self, triton: Any, hang: type[Exception]
+    ):
+        """Triton fails what was under way when a model's process died, and leaves unanswered what comes after it."""
+        finals: list[str] = []
+
+        def dead(request: Any) -> None:
+            if request["kind"] == "final":
+                finals.append(request["utterance"])
+            if len(finals) == 1 and request["kind"] == "final":
+                raise ValueError("Stub process 'm_0_0' is not healthy.")
+            raise hang
+
+        client = Recogniser(triton.address, "m", deadline=30.0, patience=0.5, lifeless=0.6)
+        stream = client.open("u")
+        triton.before = dead
+        stream.append(samples(320))
+        with pytest.raises(SpeechUnavailable, match="answers none"):
+            async with asyncio.timeout(5):
+                await stream.final()
+        assert finals == ["u"]
+        await client.close()
+
+    async def test_what_is_sent_ahead_does_not_keep_the_end_waiting(self, triton: Any):
+        """Nobody waits for it: its patience would be added to that of the transcript."""
+        client = Recogniser(triton.address, "m", deadline=30.0, patience=60.0)
+        await triton.stop()
+        stream = client.open("u")
+        stream.append(samples(3200))
+        await asyncio.sleep(0)
+        with pytest.raises(SpeechUnavailable) as raised:
+            async with asyncio.timeout(5):
+                await stream.partial()
+        assert raised.value.reason is Reason.UNREACHABLE
+        await client.close()

@@ -151,6 +151,44 @@ async def test_all_full_is_a_typed_refusal(triton: Any, synthesiser: Synthesiser
     assert len(triton.texts) > 1
 
 
+async def test_a_server_that_is_restarted_meanwhile_is_waited_for(triton: Any):
+    client = Synthesiser(triton.address, "m", patience=30.0)
+    await triton.stop()
+    asked = asyncio.create_task(speak(client))
+    while client._replicas.outage() == 0.0:  # noqa: ASYNC110 - nothing tells of a failed try
+        await asyncio.sleep(0)
+    await triton.start()
+    assert await asked == CHUNKS
+    await client.close()
+
+
+async def test_a_model_that_is_broken_is_not_waited_for_as_long_as_a_restart(triton: Any):
+    def broken(request: Any) -> None:
+        raise ValueError("Stub process 'm_0_0' is not healthy.")
+
+    triton.before = broken
+    client = Synthesiser(triton.address, "m", patience=30.0)
+    async with asyncio.timeout(5):
+        with pytest.raises(SpeechUnavailable, match="not healthy"):
+            await speak(client)
+    assert len(triton.texts) > 1
+    await client.close()
+
+
+async def test_an_outage_is_waited_out_once_and_not_for_every_sentence(triton: Any, synthesiser: Synthesiser):
+    await triton.stop()
+    loop = asyncio.get_running_loop()
+    took: list[float] = []
+    for _ in range(2):
+        began = loop.time()
+        with pytest.raises(SpeechUnavailable) as raised:
+            await speak(synthesiser)
+        assert raised.value.reason is Reason.UNREACHABLE
+        took.append(loop.time() - began)
+    assert took[0] >= 0.2
+    assert took[1] < 0.1
+
+
 async def test_an_unknown_voice_is_not_tried_again(triton: Any, synthesiser: Synthesiser):
     def wrong(request: Any) -> None:
         raise ValueError("invalid_request: there is no voice 'x'")

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from model_repository import decoupled
+from model_repository.traces import Traces
 from services.contracts.characters import Voice
 from services.contracts.speech import SPECULATIVE_PARAMETER
 from services.synthesis.embedded import MAX_TEXT_CHARS, EmbeddedVoice
 from services.synthesis.speakers import Request, Speakers
-from services.telemetry import model_metrics
+from services.telemetry import model_metrics, names
 
 MAX_TEXT_BYTES = 4 * MAX_TEXT_CHARS
 MAX_VOICE_BYTES = 16 * 1024
@@ -46,6 +47,7 @@ class TritonPythonModel:
         voice.speak("Ready.", Voice(), lambda samples: True)
         self._speakers = Speakers(slots, voice, metrics)
         self._running = decoupled.Running()
+        self._traces = Traces("parley-tts", args["model_name"])
 
     def execute(self, requests: list[Any]) -> None:
         arrived = self._speakers.clock()
@@ -60,6 +62,8 @@ class TritonPythonModel:
                     text = encoded.decode()
                 except UnicodeDecodeError as error:
                     raise decoupled.InvalidRequest(f"TEXT is not UTF-8: {error}") from error
+                observed = self._traces.begin(request, names.MODEL_SYNTHESISE, {names.CHARACTERS: len(text)})
+                responder.observe(observed)
                 speculative = decoupled.parameter(request, SPECULATIVE_PARAMETER) is True
                 self._speakers.submit(Request(text, voice, _Reply(responder), arrived, speculative))
             except Exception as error:
@@ -67,3 +71,4 @@ class TritonPythonModel:
 
     def finalize(self) -> None:
         self._speakers.close()
+        self._traces.tracer.close()

@@ -10,12 +10,14 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from model_repository import decoupled
+from model_repository.traces import Traces
 from services.contracts.audio import UPLINK
 from services.contracts.speech import RecognitionOptions, RecognitionResult
 from services.recognition import embedded
 from services.recognition.utterance import MAX_SECONDS
 from services.recognition.utterances import Request
-from services.telemetry import model_metrics
+from services.telemetry import model_metrics, names
+from services.telemetry.tracing import Value
 
 MAX_SAMPLES = int(MAX_SECONDS * UPLINK.sample_rate)
 MAX_OPTIONS_BYTES = 16 * 1024
@@ -47,6 +49,7 @@ class TritonPythonModel:
         prefix = model_metrics.RECOGNITION
         metrics = _Metrics(prefix, args["model_name"], slots, model_metrics.SECONDS[prefix])
         self._utterances = embedded.load(slots, metrics)
+        self._traces = Traces("parley-stt", args["model_name"])
 
     def execute(self, requests: list[Any]) -> None:
         arrived = self._utterances.clock()
@@ -57,9 +60,14 @@ class TritonPythonModel:
                 if not 1 <= len(options.utterance) <= 128:
                     raise decoupled.InvalidRequest("OPTIONS: an utterance's id has 1 to 128 characters")
                 samples = decoupled.tensor(request, "AUDIO", np.float32, MAX_SAMPLES)
+                if options.kind == "final":  # a span for each partial would tell little and cost more than the rest
+                    kind = "speculative" if options.speculative else "final"
+                    attributes: dict[str, Value] = {names.KIND: kind, names.UTTERANCE: options.utterance}
+                    responder.observe(self._traces.begin(request, names.MODEL_RECOGNISE, attributes))
                 self._utterances.submit(Request(options, samples, _Reply(responder), arrived))
             except Exception as error:
                 responder.fail(error)
 
     def finalize(self) -> None:
         self._utterances.close()
+        self._traces.tracer.close()

@@ -14,9 +14,12 @@ from loadtest.models import latencies
 from loadtest.models.recognition import MAX_SECONDS, StandinRecogniser
 from loadtest.models.timers import Timers
 from model_repository import decoupled
+from model_repository.traces import Traces
 from services.contracts.audio import UPLINK
 from services.contracts.speech import RecognitionOptions, RecognitionResult
 from services.recognition.utterances import Request
+from services.telemetry import names
+from services.telemetry.tracing import Value
 
 MAX_SAMPLES = int(MAX_SECONDS * UPLINK.sample_rate)
 MAX_OPTIONS_BYTES = 16 * 1024
@@ -47,6 +50,7 @@ class TritonPythonModel:
         histograms = {"partial": "From a partial's arrival to its answer", "final": "From a final's arrival"}
         metrics = _Metrics("parley_stt", args["model_name"], slots, histograms)
         self._timers = Timers()
+        self._traces = Traces("parley-stt", args["model_name"])
         seconds = latencies.from_environment().stt_final_ms / 1000
         self._recogniser = StandinRecogniser(slots, seconds, self._timers.after, metrics, time.monotonic)
 
@@ -59,9 +63,14 @@ class TritonPythonModel:
                 if not 1 <= len(options.utterance) <= 128:
                     raise decoupled.InvalidRequest("OPTIONS: an utterance's id has 1 to 128 characters")
                 samples = decoupled.tensor(request, "AUDIO", np.float32, MAX_SAMPLES)
+                if options.kind == "final":
+                    kind = "speculative" if options.speculative else "final"
+                    attributes: dict[str, Value] = {names.KIND: kind, names.UTTERANCE: options.utterance}
+                    responder.observe(self._traces.begin(request, names.MODEL_RECOGNISE, attributes))
                 self._recogniser.submit(Request(options, samples, _Reply(responder), arrived))
             except Exception as error:
                 responder.fail(error)
 
     def finalize(self) -> None:
         self._timers.close()
+        self._traces.tracer.close()

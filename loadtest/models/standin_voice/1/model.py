@@ -14,9 +14,11 @@ from loadtest.models import latencies
 from loadtest.models.synthesis import StandinVoice
 from loadtest.models.timers import Timers
 from model_repository import decoupled
+from model_repository.traces import Traces
 from services.contracts.characters import Voice
 from services.contracts.speech import SPECULATIVE_PARAMETER
 from services.synthesis.speakers import Request
+from services.telemetry import names
 
 MAX_TEXT_CHARS = 2000
 MAX_VOICE_BYTES = 16 * 1024
@@ -45,6 +47,7 @@ class TritonPythonModel:
         histograms = {"first_audio": "From a request's arrival to its first samples"}
         metrics = _Metrics("parley_tts", args["model_name"], slots, histograms)
         self._timers = Timers()
+        self._traces = Traces("parley-tts", args["model_name"])
         times = latencies.from_environment()
         self._voice = StandinVoice(
             slots, times.tts_first_ms / 1000, times.tts_rate, self._timers.after, metrics, time.monotonic
@@ -64,6 +67,8 @@ class TritonPythonModel:
                 if not text.strip() or len(text) > MAX_TEXT_CHARS:
                     raise decoupled.InvalidRequest(f"TEXT has 1 to {MAX_TEXT_CHARS} characters; got {len(text)}")
                 voice = decoupled.structure(request, "VOICE", Voice, MAX_VOICE_BYTES)
+                observed = self._traces.begin(request, names.MODEL_SYNTHESISE, {names.CHARACTERS: len(text)})
+                responder.observe(observed)
                 speculative = decoupled.parameter(request, SPECULATIVE_PARAMETER) is True
                 self._voice.submit(Request(text, voice, _Reply(responder), arrived, speculative))
             except Exception as error:
@@ -71,3 +76,4 @@ class TritonPythonModel:
 
     def finalize(self) -> None:
         self._timers.close()
+        self._traces.tracer.close()

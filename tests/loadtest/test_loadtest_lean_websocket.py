@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.server import Server, ServerConnection, serve
 
-from loadtest.websocket import Refused, connect, frame
+from loadtest.lean_websocket import Refused, connect, frame
 
 LENGTHS = (0, 1, 125, 126, 127, 65_535, 65_536, 100_000)
 
