@@ -23,6 +23,7 @@ LATENCY = Dashboard(
             _percentiles(_FIRST_AUDIO),
             "s",
             limit=2.0,
+            traces=True,
         ),
         Panel(
             "Mean turn by hop",
@@ -36,15 +37,21 @@ LATENCY = Dashboard(
             ],
             "s",
             stacked=True,
+            traces=True,
         ),
         Panel(
             "p95 by hop",
             "The hop that sticks out is the one to look at.",
             [Query(quantile(0.95, _PART, "part"), "{{part}}", True)],
             "s",
+            traces=True,
         ),
         Panel(
-            "p99 by hop", "The same for the worst turns.", [Query(quantile(0.99, _PART, "part"), "{{part}}", True)], "s"
+            "p99 by hop",
+            "The same for the worst turns.",
+            [Query(quantile(0.99, _PART, "part"), "{{part}}", True)],
+            "s",
+            traces=True,
         ),
         Panel(
             "Turns by outcome",

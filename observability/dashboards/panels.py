@@ -1,10 +1,15 @@
 """What a dashboard is made of, and its form as Grafana's JSON (schema 39, Grafana 10 and later)."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+TRACES = {"type": "tempo", "uid": "${traces}"}
+SLOW_TURNS = "{ span.parley.turn.first_audio_ms > 2000 }"
+"""TraceQL: the turns that missed the promise."""
 _HEIGHT = 8
 _COLUMNS = 24
 
@@ -29,6 +34,8 @@ class Panel:
     stacked: bool = False
     limit: float | None = None
     """A line at this value, red above it."""
+    traces: bool = False
+    """A click on the panel offers the traces of the slow turns of the time shown."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +79,21 @@ def document(dashboard: Dashboard) -> dict[str, Any]:
         "timezone": "browser",
         "links": [{"title": "Parley", "type": "dashboards", "tags": ["parley"], "asDropdown": True, "keepTime": True}],
         "templating": {
-            "list": [{"name": "datasource", "label": "Source", "type": "datasource", "query": "prometheus"}]
+            "list": [
+                {"name": "datasource", "label": "Metrics", "type": "datasource", "query": "prometheus"},
+                {"name": "traces", "label": "Traces", "type": "datasource", "query": "tempo"},
+            ]
         },
         "panels": panels,
     }
+
+
+def _explore(query: str) -> str:
+    """The address of a TraceQL query in Grafana's Explore, over the dashboard's time."""
+    asked = {"refId": "A", "datasource": TRACES, "queryType": "traceql", "query": query}
+    pane = {"datasource": TRACES["uid"], "queries": [asked], "range": {"from": "${__from}", "to": "${__to}"}}
+    # Grafana puts its variables in before the browser sees the address, and knows them only as they are.
+    return f"/explore?schemaVersion=1&panes={quote(json.dumps({'turns': pane}), safe='${}_:')}"
 
 
 def _panel(panel: Panel) -> dict[str, Any]:
@@ -83,6 +101,11 @@ def _panel(panel: Panel) -> dict[str, Any]:
     if panel.limit is not None:
         steps.append({"color": "red", "value": panel.limit})
     defaults: dict[str, Any] = {"unit": panel.unit, "min": 0, "thresholds": {"mode": "absolute", "steps": steps}}
+    links = (
+        [{"title": "Traces of slow turns", "url": _explore(SLOW_TURNS), "targetBlank": True}] if panel.traces else []
+    )
+    if links:
+        defaults["links"] = links
     if panel.kind == "timeseries":
         defaults["custom"] = {
             "fillOpacity": 60 if panel.stacked else 0,
@@ -94,6 +117,7 @@ def _panel(panel: Panel) -> dict[str, Any]:
         "description": panel.what,
         "type": panel.kind,
         "datasource": SOURCE,
+        "links": links,
         "fieldConfig": {"defaults": defaults, "overrides": []},
         "targets": [
             {

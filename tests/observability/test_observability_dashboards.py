@@ -1,5 +1,7 @@
+import json
 import re
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -46,6 +48,19 @@ def test_queries_ask_for_metrics_that_there_are(dashboard: Dashboard):
         for query in panel.queries:
             for name in re.findall(r"parley[a-z0-9_:]+", query.expr):
                 assert name in known(), f"{panel.title}: {name}"
+
+
+def test_every_panel_of_hops_leads_to_the_traces_of_slow_turns():
+    for dashboard in DASHBOARDS:
+        for panel in document(dashboard)["panels"]:
+            if not any("parley_turn_part_seconds" in target["expr"] for target in panel["targets"]):
+                continue
+            [link] = panel["fieldConfig"]["defaults"]["links"]
+            shown = parse_qs(urlsplit(link["url"]).query)["panes"][0]
+            [query] = json.loads(shown)["turns"]["queries"]
+            assert query["datasource"]["uid"] == "${traces}"
+            assert query["query"] == "{ span.parley.turn.first_audio_ms > 2000 }"
+            assert "${traces}" in link["url"], "Grafana finds its variables only where they are not encoded"
 
 
 def test_no_hop_is_named_in_a_query():

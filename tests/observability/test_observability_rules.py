@@ -24,7 +24,7 @@ def rules(name: str) -> list[dict[str, Any]]:
 def promtool(*words: str) -> None:
     program = shutil.which("promtool")
     assert program, "the tests of the rules need promtool: apt-get install prometheus"
-    done = subprocess.run([program, *words], cwd=FOLDER, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([program, *words], cwd=FOLDER, capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

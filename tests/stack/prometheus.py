@@ -34,10 +34,21 @@ class Prometheus:
         """The series of an instant query."""
         return self.ask("/api/v1/query", query=expression)["result"]
 
+    def scraped(self) -> int:
+        """How many targets have answered."""
+        try:
+            return len(self.query("up == 1"))
+        except AssertionError:  # it starts
+            return 0
+
 
 @asynccontextmanager
 async def watching(folder: Path, targets: Mapping[str, str]) -> AsyncIterator[Prometheus]:
-    """Scrapes the URLs, by job, every second with the project's rules, until the context ends."""
+    """Scrapes the URLs, by job, every second with the project's rules, until the context ends.
+
+    Each has been scraped once when it begins: Prometheus takes five seconds until it knows its targets, and the rate of
+    a counter begins with its second sample.
+    """
     program = shutil.which("prometheus")
     assert program, "this test needs Prometheus: apt-get install prometheus"
     scraped = []
@@ -65,7 +76,7 @@ async def watching(folder: Path, targets: Mapping[str, str]) -> AsyncIterator[Pr
     try:
         found = Prometheus(f"http://127.0.0.1:{port}")
         async with asyncio.timeout(20):
-            while not await _listens(port):
+            while not await _listens(port) or found.scraped() < len(targets):
                 assert process.returncode is None, (folder / "log").read_text()
                 await asyncio.sleep(0.1)
         yield found

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import re
 import sys
 from collections.abc import Iterator
@@ -46,7 +47,11 @@ def wrong(found: Prometheus, expression: str) -> str:
         series = found.query(expression)
     except AssertionError as error:
         return str(error)
-    return "" if series else "is empty"
+    if not series:
+        return "is empty"
+    values = [float(one["value"][1]) for one in series]
+    # A percentile of what did not happen is no number, and so is a series of a model that was not asked.
+    return "is not a number" if all(math.isnan(value) for value in values) else ""
 
 
 @pytest.mark.timeout(240)
