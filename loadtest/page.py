@@ -18,7 +18,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .25rem .6rem; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child, td.text { text-align: left; }
+th:first-child, td:first-child, .text { text-align: left; }
 .missed, .invalid { color: var(--bad); font-weight: 600; } .passed { color: var(--good); font-weight: 600; }
 svg { width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 11px; }
 svg .axis { stroke: var(--line); } svg .limit { stroke: var(--bad); stroke-dasharray: 5 4; }
@@ -33,7 +33,7 @@ _DOTS = (
 
 
 def page(summary: Summary, samples: Samples) -> str:
-    turns = [turn for turn in samples.turns if turn.latency_ms is not None]
+    turns = [turn for turn in samples.turns if turn.latency_ms is not None and not turn.unfinished]
     began = min((session.at for session in samples.sessions), default=0.0)
     good = [(turn.ended_at - began, turn.latency_ms or 0.0) for turn in turns if not turn.failure]
     bad = [(turn.ended_at - began, turn.latency_ms or 0.0) for turn in turns if turn.failure]
@@ -115,7 +115,8 @@ def _listed(counts: dict[str, int]) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
+    styles = [_style(cell) for cell in rows[0]] if rows else [""] * len(head)
+    cells = "".join(f'<th class="{style}">{html.escape(cell)}</th>' for style, cell in zip(styles, head, strict=True))
     body = "\n".join(
         "<tr>" + "".join(f'<td class="{_style(cell)}">{html.escape(cell)}</td>' for cell in row) + "</tr>"
         for row in rows

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 
 WIDTH, HEIGHT = 900, 260
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 16, 28
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 24, 16, 28
 MOST_DOTS = 20_000
 
 

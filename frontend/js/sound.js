@@ -26,6 +26,8 @@ export function createSound({ volume, send, serverAheadMs, on }) {
   let sounding = null;
   let playedSentAt = 0;
   let owed = [];
+  // What was told last: into a connection that is dying unnoticed everything can be told, and nothing arrives.
+  let lastPlayed = null;
   let blockedTimer = 0;
   let expected = false;
   const answers = new Map();
@@ -105,7 +107,8 @@ export function createSound({ volume, send, serverAheadMs, on }) {
 
   function tellPlayed({ generation, played, underruns }) {
     playedSentAt = performance.now();
-    tell({ type: "played", generation, samples: played, underruns });
+    lastPlayed = { type: "played", generation, samples: played, underruns };
+    tell(lastPlayed);
   }
 
   function setSounding(generation) {
@@ -196,15 +199,17 @@ export function createSound({ volume, send, serverAheadMs, on }) {
     const oldest = complete ? generation + 1 : generation;
     floor = Math.min(floor, oldest);
     player?.allow(oldest);
-    const late = owed;
+    const late = owed.filter((each) => each.type !== "played");
     owed = [];
     late.forEach(tell);
+    if (lastPlayed) tell(lastPlayed);
   }
 
   /** A new session: nothing of the old one sounds or is owed any more. */
   function forget() {
     floor = 0;
     owed = [];
+    lastPlayed = null;
     waiting = [];
     answers.clear();
     player?.reset();

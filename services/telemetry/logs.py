@@ -57,6 +57,8 @@ def configure(service: str, fmt: Format = "console", level: str = "INFO", stream
         logger.propagate = True
     # Two lines per WebSocket and several around start and stop; the services say the same with context.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    # A line per question to the language model, also of those that are prepared and dropped.
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -73,6 +73,23 @@ async def test_an_answer_goes_on_sounding_while_the_connection_is_lost(edge: Edg
     await second.command("start_listening")
 
 
+async def test_what_was_told_into_a_dying_connection_is_told_again(edge: Edge, open_page: OpenPage) -> None:
+    """Else the session would wait for the end of an answer that was heard long ago."""
+    page = await open_page()
+    first = await edge.ready_connection()
+    await pressed_and_listening(page)
+    pcm = tone_24k(0.3)
+    await first.send(events.AudioStreamStart(generation=1, character="aria", sample_rate=24_000))
+    await first.audio(1, pcm, frame.Flags.LAST)
+    await first.until(
+        lambda: any(one.get("samples") == len(pcm) // 2 for one in first.messages if isinstance(one, dict))
+    )
+    await first.socket.close(1012)
+    second = await edge.connection()
+    await second.ready(resumed=True, generation=1)
+    assert (await second.command("played"))["samples"] == len(pcm) // 2
+
+
 async def test_what_was_heard_of_an_interrupted_answer_is_told_after_the_resume(
     edge: Edge, open_page: OpenPage
 ) -> None:

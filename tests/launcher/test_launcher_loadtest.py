@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.launcher import loadtest, running
+from services.launcher import cli, loadtest, running
 from services.launcher.loadtest import ALONE_S, Wanted, arguments, slots
 
 TWENTY = Wanted(users=20, minutes=2, host=None, report=Path("/tmp/report"), locust={"turns": 3})
@@ -67,3 +67,18 @@ def test_without_locust_one_sentence_says_what_to_install(
     said = capsys.readouterr().err
     assert said == f"parley: {loadtest.MISSING}\n"
     assert "pip install -e '.[loadtest]'" in said
+
+
+@pytest.mark.parametrize("option", ["--overload", "--soak"])
+def test_what_needs_a_stack_of_its_own_takes_no_other(option: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["loadtest", option, "--host", "http://127.0.0.1:1"])
+    assert ended.value.code == 2
+    assert "start a stack of their own" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "x", "nan"])
+def test_minutes_are_a_time(minutes: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        cli.main(["loadtest", "--minutes", minutes])
+    assert "minutes above 0" in capsys.readouterr().err

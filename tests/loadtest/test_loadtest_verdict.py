@@ -74,7 +74,8 @@ def test_who_waits_when_the_test_ends_counts_once_the_limit_has_passed():
 
 
 def test_overload_holds_the_admitted_to_the_single_session_and_the_refused_to_their_time():
-    alone, refused = [turn(600.0, alone=True)] * 5, session("refused", 99.0, session="", reason="at_capacity")
+    alone = [turn(900.0, alone=True), *[turn(600.0, alone=True, turn=2)] * 5]
+    refused = session("refused", 99.0, session="", reason="at_capacity")
     assert judged([*alone, turn(699.0)], OVERLOAD, sessions=[session(), refused]).result == "passed"
     late = session("refused", 101.0, session="", reason="at_capacity")
     assert missed(judged([*alone, turn(699.0)], OVERLOAD, sessions=[session(), late])) == ["slowest refusal"]

@@ -81,6 +81,14 @@ def test_the_server_does_not_print_lines_of_its_own_twice():
     assert own not in logging.getLogger("uvicorn.error").handlers
 
 
+def test_questions_to_the_language_model_do_not_fill_the_log():
+    stream = io.StringIO()
+    logs.configure("dialogue", "json", "info", stream)
+    logging.getLogger("httpx2").info("HTTP Request: POST http://llm/v1/chat/completions")
+    logging.getLogger("httpx2").warning("trouble")
+    assert [line["event"] for line in lines(stream)] == ["trouble"]
+
+
 def test_configuring_again_replaces_the_first():
     first, second = io.StringIO(), io.StringIO()
     logs.configure("edge", "json", "info", first)
