@@ -60,6 +60,11 @@ class Outbox:
                 header = Header(old.kind, self.epoch, old.generation, sequence, old.time_us, old.flags)
                 self._publish(pack(header, message[HEADER_BYTES:]))
 
+    def forget(self) -> None:
+        """Nothing will be asked for again."""
+        self._kept.clear()
+        self._kept_bytes = 0
+
     def _next(self) -> int:
         self.sequence = (self.sequence + 1) % _SEQUENCE
         return self.sequence

@@ -437,14 +437,20 @@ class Session:
     # --- The end -----------------------------------------------------------------------------------------------
 
     def close(self, code: Code | None) -> None:
-        """Ends all work for good; with a code the client is told why and disconnected."""
+        """Ends all work for good; with a code the client is told why and disconnected.
+
+        What is large is let go of here: a session that ended is one of a cycle of objects, and a busy worker's garbage
+        collector, which counts objects and not their size, may come to it only after hundreds of others.
+        """
         self._closed = True
         self._wake_at(None)
         self._listener.drop()
+        self._listener.forget()
         self._speaker.stop(self._state.generation + 1)
         self._trace.close()
         if code:
             self._outbox.control(msgspec.json.encode(Control(verb="close", code=code)))
+        self._outbox.forget()
 
     def checkpoint(self) -> None:
         self._tools.checkpoints.save(self.sid, self._checkpoint())

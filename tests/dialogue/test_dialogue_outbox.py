@@ -85,3 +85,12 @@ def test_what_is_kept_is_bounded(outbox):
     for _ in range(1000):
         outbox.audio(1, bytes(4800))
     assert sum(len(message) for _, message in outbox._kept) <= REPLAY_BYTES
+
+
+def test_what_is_forgotten_is_not_sent_again(outbox, published):
+    outbox.audio(1, bytes(100))
+    outbox.forget()
+    published.clear()
+    outbox.replay(0)
+    assert published == []
+    assert (outbox.remembers(0), outbox.remembers(1)) == (False, True)

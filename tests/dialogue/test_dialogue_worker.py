@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import gc
+import tracemalloc
 from typing import cast
 
 import msgspec
@@ -12,6 +14,7 @@ from workers import Voice, browser, running_worker
 
 from services.contracts import commands, events, subjects, turns
 from services.contracts.assignment import Beat, Control
+from services.contracts.audio import UPLINK
 from services.contracts.errors import Code
 from services.contracts.frame import Kind
 from services.dialogue import worker as worker_module
@@ -314,6 +317,30 @@ class TestOneHolder:
             async with asyncio.timeout(10):
                 while worker._held:  # noqa: ASYNC110 - the worker tends its sessions once a second
                     await asyncio.sleep(0.05)
+
+    async def test_a_session_that_ended_holds_nothing_large(self, nats_url):
+        """It is garbage in a cycle, and the collector may come to it late."""
+        async with running_worker(nats_url, grace_s=0.5) as worker, contextlib.AsyncExitStack() as stack:
+            gc.disable()
+            stack.callback(gc.enable)
+            tracemalloc.start()
+            stack.callback(tracemalloc.stop)
+            users = [await stack.enter_async_context(browser(nats_url)) for _ in range(4)]
+            for one in users:
+                await one.attach()
+                for number in range(5):  # 24 kB of audio each
+                    await one.hear(f"{number}")
+                await one.send(commands.StartListening())
+                for number in range(100):
+                    await one.send(bytes(UPLINK.frame_bytes), Kind.AUDIO, sequence=number)
+            held, _ = tracemalloc.get_traced_memory()
+            for one in users:
+                await one.leave()
+            async with asyncio.timeout(10):
+                while worker._held:  # noqa: ASYNC110 - the worker tends its sessions once a second
+                    await asyncio.sleep(0.05)
+            left, _ = tracemalloc.get_traced_memory()
+            assert held - left > 4 * (5 * 24_000 + 100 * 1280)
 
     async def test_a_resume_that_reaches_the_holder_as_an_assignment_is_an_attachment(self, nats_url):
         async with running_worker(nats_url), browser(nats_url) as one:

@@ -105,9 +105,9 @@ class Browser:
         await self.send(msgspec.json.encode(Control(verb="detached")), Kind.CONTROL)
         await self.client.flush()
 
-    async def send(self, payload, kind=Kind.JSON, epoch=None):
+    async def send(self, payload, kind=Kind.JSON, epoch=None, sequence=0):
         data = payload if isinstance(payload, bytes) else commands.encode(payload)
-        header = Header(kind, epoch=self.epoch if epoch is None else epoch)
+        header = Header(kind, epoch=self.epoch if epoch is None else epoch, sequence=sequence)
         await self.client.publish(subjects.uplink(self.sid), pack(header, data))
 
     async def next(self) -> tuple[Header, Any]:
