@@ -23,7 +23,7 @@ _decoder = msgspec.json.Decoder(MeasuredTurn)
 
 
 def measured(turn: TurnMetrics, at: float) -> MeasuredTurn:
-    return MeasuredTurn(at=at, total_ms=turn.total_ms, spoken=turn.spoken, parts=turn.parts)
+    return MeasuredTurn(at=at, total_ms=turn.total_ms, spoken=turn.spoken, parts=turn.parts, trace_id=turn.trace_id)
 
 
 def encode(turn: MeasuredTurn) -> bytes:
