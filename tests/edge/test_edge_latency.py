@@ -90,10 +90,11 @@ def test_asking_often_costs_one_view_a_second():
 
 
 def test_a_measured_turn_names_nobody():
-    told = events.TurnMetrics(turn=3, generation=4, total_ms=10.0, spoken=True, parts=[])
+    told = events.TurnMetrics(turn=3, generation=4, total_ms=10.0, spoken=True, parts=[], trace_id="4bf9")
     fields = msgspec.structs.fields(MeasuredTurn)
     assert {field.name for field in fields} == {"at", "total_ms", "spoken", "parts", "trace_id"}
-    assert turns.decode(turns.encode(turns.measured(told, 5.0))).total_ms == 10.0
+    heard = turns.decode(turns.encode(turns.measured(told, 5.0)))
+    assert (heard.at, heard.total_ms, heard.trace_id) == (5.0, 10.0, "4bf9")
     with pytest.raises(msgspec.DecodeError):
         turns.decode(b"{}")
 

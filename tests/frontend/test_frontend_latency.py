@@ -26,7 +26,8 @@ SLOW = [Part(name=name, owner=owner, ms=1900.0 if name == "voice" else 150.0) fo
 
 def turn(seed: int) -> MeasuredTurn:
     choose = random.Random(seed)
-    parts = [Part(name=name, owner=owner, ms=choose.uniform(5, 300)) for name, owner, _start, _end in PARTS]
+    longest = 1800 / len(PARTS)
+    parts = [Part(name=name, owner=owner, ms=choose.uniform(5, longest)) for name, owner, _start, _end in PARTS]
     total = sum(part.ms for part in parts)
     return MeasuredTurn(at=NOON + seed, total_ms=total, spoken=True, parts=parts)
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import yaml
 
+from services.telemetry import names
+
 CONFIGURATION: dict[str, Any] = yaml.safe_load(
     (Path(__file__).parents[2] / "observability" / "collector" / "collector.yaml").read_text()
 )
@@ -15,9 +17,9 @@ def test_pipelines_are_made_of_what_is_defined_and_all_of_it():
     connectors = set(CONFIGURATION["connectors"])
     used: set[str] = set()
     for pipeline in PIPELINES.values():
-        for section, names in pipeline.items():
-            assert set(names) <= set(CONFIGURATION[section]) | (connectors if section != "processors" else set())
-            used |= set(names)
+        for section, listed in pipeline.items():
+            assert set(listed) <= set(CONFIGURATION[section]) | (connectors if section != "processors" else set())
+            used |= set(listed)
     defined = {
         name for section in ("receivers", "processors", "exporters", "connectors") for name in CONFIGURATION[section]
     }
@@ -42,6 +44,5 @@ def test_memory_is_limited_first_and_span_metrics_see_what_sampling_leaves_out()
 def test_errors_slow_turns_and_a_share_of_the_rest_are_kept():
     errors, slow, rest = CONFIGURATION["processors"]["tail_sampling"]["policies"]
     assert errors["status_code"]["status_codes"] == ["ERROR"]
-    assert slow["numeric_attribute"]["key"] == "parley.turn.first_audio_ms"
-    assert slow["numeric_attribute"]["min_value"] == 2001
+    assert slow["ottl_condition"]["span"] == [f'attributes["{names.FIRST_AUDIO_MS}"] > 2000']
     assert 0 < rest["probabilistic"]["sampling_percentage"] < 100

@@ -9,7 +9,7 @@ from observability.dashboards.__main__ import FOLDER, files
 from observability.dashboards.all import DASHBOARDS
 from observability.dashboards.panels import Dashboard, document
 from services.contracts.moments import PARTS
-from services.telemetry import metrics, model_metrics
+from services.telemetry import metrics, model_metrics, names
 
 RECORDED = re.findall(
     r"record: (\S+)", (Path(__file__).parents[2] / "observability" / "prometheus" / "recording.yaml").read_text()
@@ -59,7 +59,7 @@ def test_every_panel_of_hops_leads_to_the_traces_of_slow_turns():
             shown = parse_qs(urlsplit(link["url"]).query)["panes"][0]
             [query] = json.loads(shown)["turns"]["queries"]
             assert query["datasource"]["uid"] == "${traces}"
-            assert query["query"] == "{ span.parley.turn.first_audio_ms > 2000 }"
+            assert query["query"] == f"{{ span.{names.FIRST_AUDIO_MS} > 2000 }}"
             assert "${traces}" in link["url"], "Grafana finds its variables only where they are not encoded"
 
 
