@@ -118,11 +118,11 @@ async def _soak(wanted: Wanted, stack: Standins, host: str, note: str, on: list[
     finally:
         watching.cancel()
     watched = await watching
-    grown = soak.growths(watched)
-    held = await soak.left(stack, before)
-    soak.write(wanted.report, watched, grown, before, held)
-    print(soak.said(grown, before, held))
-    return status or (0 if soak.sound(grown, before, held) else 1)
+    held = await soak.left(stack, before, wanted.users)
+    soaked = soak.Soaked(wanted.users, [soak.growth(one) for one in watched], before, held)
+    soak.write(wanted.report, watched, soaked)
+    print(soak.said(soaked))
+    return status or (0 if soaked.sound else 1)
 
 
 async def _loadtest(wanted: Wanted) -> int:

@@ -28,9 +28,10 @@ GONE_WITHIN_S = 30.0
 """The stack's grace, and then some."""
 NOBODYS = ("parley_sessions", "parley_edge_connections", "parley_edge_downlink_queue_bytes")
 """Gauges that are 0 when nobody is there."""
-SPARE_FILES = 8
-"""Open files that a process may have more than before: connections to models are kept for the next one who comes."""
+SPARE = 4
+"""Subscriptions and open files that a process may have more than before: some are made on first use."""
 UNSEEN = -1.0
+CONNECTIONS, SUBSCRIPTIONS, FILES = "NATS connections", "NATS subscriptions", "open files of"
 
 Point = tuple[float, float]
 Holdings = Mapping[str, float]
@@ -100,10 +101,6 @@ def growth(watched: Watched) -> Growth:
     return Growth(watched.part, watched.pid, at_first, slope * 3600, (warm[-1][0] - warm[0][0]) / 60)
 
 
-def growths(watched: Sequence[Watched]) -> list[Growth]:
-    return [growth(one) for one in watched]
-
-
 async def watch(processes: Mapping[str, Sequence[int]], every_s: float = EVERY_S) -> list[Watched]:
     """Until it is cancelled, which is how it gives what it saw."""
     watched = [Watched(part, pid) for part, pids in processes.items() if part for pid in pids]
@@ -136,7 +133,7 @@ async def holdings(stack: Standins) -> Holdings:
             _, body = await http.get(f"{stack.nats_monitor}/{path}", 5.0)
             held[f"NATS {name}"] = json.loads(body)[key]
     for part in OURS:
-        held[f"open files of {part}"] = sum(bench_processes.open_files(pid) for pid in stack.processes[part])
+        held[f"{FILES} {part}"] = sum(bench_processes.open_files(pid) for pid in stack.processes[part])
     return held
 
 
@@ -150,58 +147,81 @@ def gauges(text: str) -> Holdings:
     }
 
 
-async def left(stack: Standins, before: Holdings) -> Holdings:
+async def left(stack: Standins, before: Holdings, users: int) -> Holdings:
     """What is held once all have gone and their grace is over, or once that has taken too long."""
     deadline = time.monotonic() + GONE_WITHIN_S
     while True:
         held = await holdings(stack)
-        if not leaked(before, held) or time.monotonic() > deadline:
+        if not leaked(before, held, users) or time.monotonic() > deadline:
             return held
         await asyncio.sleep(0.5)
 
 
-def leaked(before: Holdings, held: Holdings) -> list[str]:
-    """What is still held that was not before; what nobody could look at may be."""
+def leaked(before: Holdings, held: Holdings, users: int) -> list[str]:
+    """What is still held that was not before; what nobody could look at may be.
+
+    Connections to models are kept for whoever comes next, at most one for each of the users who were there at once.
+    """
+    spare = dict.fromkeys(held, 0)
+    for name in held:
+        if name.startswith(FILES):
+            spare[name] = SPARE + users
+        elif name == SUBSCRIPTIONS:
+            spare[name] = SPARE
     return [
-        name
-        for name, count in held.items()
-        if UNSEEN in (count, before[name]) or count > before[name] + (SPARE_FILES if "files" in name else 0)
+        name for name, count in held.items() if UNSEEN in (count, before[name]) or count > before[name] + spare[name]
     ]
 
 
 # --- What came of it ---------------------------------------------------------------------------------------------
 
 
-def sound(grown: Sequence[Growth], before: Holdings, held: Holdings) -> bool:
-    """Flat, and nothing left behind."""
-    return bool(grown) and all(one.flat for one in grown) and not leaked(before, held)
+@dataclass(frozen=True)
+class Soaked:
+    """What a soak has shown."""
+
+    users: int
+    """At once."""
+    grown: Sequence[Growth]
+    before: Holdings
+    held: Holdings
+    """Afterwards."""
+
+    @property
+    def leaked(self) -> list[str]:
+        return leaked(self.before, self.held, self.users)
+
+    @property
+    def sound(self) -> bool:
+        """Flat, and nothing left behind."""
+        return bool(self.grown) and all(one.flat for one in self.grown) and not self.leaked
 
 
-def said(grown: Sequence[Growth], before: Holdings, held: Holdings) -> str:
+def said(soaked: Soaked) -> str:
     lines = [f"{'memory after the warm-up':<26}{'MiB':>8}{'MiB/hour':>10}{'over min':>10}{'grown':>8}"]
     lines += [
         f"{f'{one.part} ({one.pid})':<26}{one.at_first_mib:>8.1f}{one.mib_per_hour:>10.2f}{one.minutes:>10.1f}"
         f"{one.grown_mib:>8.2f}  {'flat' if one.flat else 'NOT FLAT'}"
-        for one in grown
+        for one in soaked.grown
     ]
-    bad = leaked(before, held)
     lines += ["", f"{'held':<36}{'before':>8}{'after':>8}"]
     lines += [
-        f"{name:<36}{before[name]:>8g}{count:>8g}{'  LEFT BEHIND' if name in bad else ''}"
-        for name, count in held.items()
+        f"{name:<36}{soaked.before[name]:>8g}{count:>8g}{'  LEFT BEHIND' if name in soaked.leaked else ''}"
+        for name, count in soaked.held.items()
     ]
-    lines.append("memory is flat, nothing is left behind" if sound(grown, before, held) else "MISSED: see above")
+    lines.append("memory is flat, nothing is left behind" if soaked.sound else "MISSED: see above")
     return "\n".join(lines)
 
 
-def write(folder: Path, watched: Sequence[Watched], grown: Sequence[Growth], before: Holdings, held: Holdings) -> None:
+def write(folder: Path, watched: Sequence[Watched], soaked: Soaked) -> None:
     """memory.csv with every point, memory.json with what came of them."""
     rows = [f"{at:.1f},{one.part},{one.pid},{mib:.3f}" for one in watched for at, mib in one.points]
     (folder / "memory.csv").write_text("\n".join(["seconds,part,pid,mib", *rows]) + "\n")
     summary = {
-        "sound": sound(grown, before, held),
-        "before": dict(before),
-        "after": dict(held),
-        "processes": [{**asdict(one), "grown_mib": one.grown_mib, "flat": one.flat} for one in grown],
+        "sound": soaked.sound,
+        "leaked": soaked.leaked,
+        "before": dict(soaked.before),
+        "after": dict(soaked.held),
+        "processes": [{**asdict(one), "grown_mib": one.grown_mib, "flat": one.flat} for one in soaked.grown],
     }
     (folder / "memory.json").write_text(json.dumps(summary, indent=2) + "\n")

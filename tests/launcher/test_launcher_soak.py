@@ -6,9 +6,9 @@ import random
 import pytest
 
 from services.launcher import soak
-from services.launcher.soak import SPARE_FILES, UNSEEN, Growth, Watched, growth, leaked, said, sound
+from services.launcher.soak import FILES, SPARE, SUBSCRIPTIONS, UNSEEN, Growth, Soaked, Watched, growth, leaked, said
 
-BEFORE = {"parley_sessions": 0.0, "NATS subscriptions": 10.0, "open files of edge": 30.0}
+BEFORE = {"parley_sessions": 0.0, SUBSCRIPTIONS: 10.0, f"{FILES} edge": 30.0}
 
 
 def grown(measured: list[tuple[float, float]]) -> Growth:
@@ -51,23 +51,27 @@ def test_a_process_that_ended_is_not_flat():
     assert not growth(Watched("edge", 1, points(0, 30), lived=False)).flat
 
 
+FLAT, LEAKING = Growth("edge", 1, 100, 1, 20), Growth("worker", 2, 100, 100, 20)
+
+
 def test_sound_is_flat_and_nothing_left_and_known():
-    flat, leaking = Growth("edge", 1, 100, 1, 20), Growth("worker", 2, 100, 100, 20)
-    assert sound([flat], BEFORE, BEFORE)
-    assert not sound([flat, leaking], BEFORE, BEFORE)
-    assert not sound([flat], BEFORE, {**BEFORE, "parley_sessions": 1.0})
-    assert not sound([flat], BEFORE, {**BEFORE, "NATS subscriptions": UNSEEN})
-    assert not sound([], BEFORE, BEFORE)
+    assert Soaked(5, [FLAT], BEFORE, BEFORE).sound
+    assert not Soaked(5, [FLAT, LEAKING], BEFORE, BEFORE).sound
+    assert not Soaked(5, [FLAT], BEFORE, {**BEFORE, "parley_sessions": 1.0}).sound
+    assert not Soaked(5, [FLAT], BEFORE, {**BEFORE, SUBSCRIPTIONS: UNSEEN}).sound
+    assert not Soaked(5, [], BEFORE, BEFORE).sound
 
 
-def test_connections_that_are_kept_for_the_next_are_not_left_behind_and_many_are():
-    assert leaked(BEFORE, {**BEFORE, "open files of edge": 30.0 + SPARE_FILES}) == []
-    assert leaked(BEFORE, {**BEFORE, "open files of edge": 31.0 + SPARE_FILES}) == ["open files of edge"]
-    assert leaked(BEFORE, {**BEFORE, "NATS subscriptions": 11.0}) == ["NATS subscriptions"]
+@pytest.mark.parametrize(
+    ("name", "allowed"), [("parley_sessions", 0), (SUBSCRIPTIONS, SPARE), (f"{FILES} edge", SPARE + 5)]
+)
+def test_what_is_made_once_or_kept_for_the_next_is_not_left_behind_and_more_is(name: str, allowed: int):
+    assert leaked(BEFORE, {**BEFORE, name: BEFORE[name] + allowed}, users=5) == []
+    assert leaked(BEFORE, {**BEFORE, name: BEFORE[name] + allowed + 1}, users=5) == [name]
 
 
 def test_what_is_told_names_what_is_wrong():
-    told = said([Growth("worker", 2, 100, 100, 20)], BEFORE, {**BEFORE, "parley_sessions": 2.0})
+    told = said(Soaked(5, [LEAKING], BEFORE, {**BEFORE, "parley_sessions": 2.0}))
     assert "NOT FLAT" in told
     assert [line.split()[0] for line in told.splitlines() if "LEFT BEHIND" in line] == ["parley_sessions"]
 

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 from stack import PARLEY, ROOT
 
-from services.launcher.soak import leaked
-
 MINUTES = float(os.environ.get("SOAK_MINUTES", "2"))
 PARTS = {"edge", "worker", "nats", "triton", "language"}
 
@@ -35,4 +33,4 @@ def test_users_who_come_and_go_leave_nothing_behind(tmp_path: Path):
     assert (found["failures"], found["failed_sessions"], found["troubles"]) == ({}, {}, {}), said
     assert {process["part"] for process in memory["processes"]} == PARTS
     assert all(process["flat"] for process in memory["processes"]), said
-    assert leaked(memory["before"], memory["after"]) == [], said
+    assert memory["leaked"] == [], said
