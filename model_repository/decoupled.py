@@ -144,13 +144,13 @@ class Responder:
         if sender is None:
             return
         self._on_final()
-        if self._observer is not None:
-            self._observer.end(error)
         flags = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
         if response is None:
             sender.send(flags=flags)
         else:
             sender.send(response, flags=flags)
+        if self._observer is not None:
+            self._observer.end(error)
 
 
 class Running:

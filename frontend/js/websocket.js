@@ -119,7 +119,9 @@ export function createConnection({ url, client, settings, on, storage = sessionS
       return;
     }
     if (event.type === "pong") {
-      compareClocks(event.at_ms, event.server_ms, nowMs());
+      counters.roundTripMs = nowMs() - event.at_ms;
+      // Without a number it is the edge's, whose clock is another one.
+      if (event.sequence > 0) compareClocks(event.at_ms, event.server_ms, nowMs());
       // Without a number it is the edge that answers, while it looks for a worker, and not the session.
       if (caughtUpAt && event.at_ms >= caughtUpAt && event.sequence > 0) {
         caughtUpAt = 0;
@@ -139,8 +141,7 @@ export function createConnection({ url, client, settings, on, storage = sessionS
 
   /** The server's clock at the middle of the round trip; both ways are taken to be equally long. */
   function compareClocks(sentMs, serverMs, receivedMs) {
-    counters.roundTripMs = receivedMs - sentMs;
-    clocks.push({ roundTripMs: counters.roundTripMs, aheadMs: serverMs - (sentMs + receivedMs) / 2 });
+    clocks.push({ roundTripMs: receivedMs - sentMs, aheadMs: serverMs - (sentMs + receivedMs) / 2 });
     clocks = clocks.slice(-CLOCK_PONGS);
   }
 

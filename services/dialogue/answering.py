@@ -87,7 +87,8 @@ def take(state: Conversation, answer: Answer, event: OfAnswer) -> Step:
             state = replace(state, voice_failed=True)
             grown = answers.spoken(answer, event.slot)
         case inputs.AudioSent():
-            grown = replace(answer, ledger=answer.ledger.stamp(Moment.AUDIO_SENT, event.at))
+            times = answer.ledger.stamp(Moment.FIRST_CHUNK, event.at)  # of a later sentence, where the first has none
+            grown = replace(answer, ledger=times.stamp(Moment.AUDIO_SENT, event.at))
         case inputs.Relayed():
             times = answer.ledger if event.heard is None else answer.ledger.stamp(Moment.EDGE_HEARD, event.heard)
             times = times.stamp(Moment.EDGE_TOOK, event.took).stamp(Moment.EDGE_SENT, event.sent)

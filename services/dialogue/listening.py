@@ -265,6 +265,7 @@ class Listener:
         self._voiced = False
         self._voice_start = 0
         self._frames.clear()
+        self.spoken = None
         self._given = 0
         """Samples before this one are in some utterance already."""
 
@@ -314,6 +315,8 @@ class Listener:
         """The transcript of what came before the pause, or up to now, is final."""
         utterance = self._utterances.get(number)
         if utterance:
+            if self._voiced:
+                self._spoke_until(self._end)  # it ends before the voice does
             if self._current is utterance:
                 self._current = None
             utterance.give_all()

@@ -263,7 +263,7 @@ class Session:
         mark = Mark(
             generation=generation,
             sequence=frame[0] if spoken and frame else None,
-            heard_us=0 if spoken else self._typed_us,
+            heard_us=self._typed_us if answer and not spoken and answer.ledger.client_end_ms else 0,
             traceparent=self._trace.of(generation).context.traceparent,
         )
         self._outbox.control(msgspec.json.encode(Control(verb="mark", mark=mark)))

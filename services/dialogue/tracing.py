@@ -15,7 +15,11 @@ from services.telemetry.tracing import Kind, Span, Tracer, Value
 
 _GENERATIONS = 4
 """Answers whose trace is still wanted: the one that sounds, and those that were withdrawn since."""
-_LAST_OF_WORKER = next(name for name, _, _, end in PARTS if end is Moment.AUDIO_SENT)
+_MOMENTS = list(Moment)
+_AFTER_SENT = {NETWORK} | {
+    name for name, _, start, _ in PARTS if _MOMENTS.index(start) >= _MOMENTS.index(Moment.AUDIO_SENT)
+}
+"""Parts of the way back."""
 _SUBJECTS = {Moment.EDGE_HEARD: subjects.uplink("{sid}"), Moment.AUDIO_SENT: subjects.downlink("{sid}")}
 _OVER_NATS = {name: _SUBJECTS[start] for name, _, start, _ in PARTS if start in _SUBJECTS}
 """Parts of a turn that are a message's way, and its subject."""
@@ -88,13 +92,20 @@ class SessionTrace:
     def settle(self, state: Conversation) -> None:
         """After each step: a turn whose answer sounds is not added to any more, one that nobody answers is over."""
         turn, answer = self._current, state.answer
+        answered = self._asked.get(answer.generation) if answer is not None else None
+        if self._asked:
+            for lost in {*self._asked.values()} - {turn, answered}:
+                self._drop(lost)
+                self._over(lost, {names.OUTCOME: "abandoned"})
         if turn is None or state.turn or (answer is not None and not answer.audible):
             return
         self._current = None
-        if answer is not None and self._asked.get(answer.generation) is turn:
-            return
+        if answered is not turn:
+            self._drop(turn)
+            self._root(turn, turn.begun, self.clock(), {names.OUTCOME: "ignored"})
+
+    def _drop(self, turn: TurnTrace) -> None:
         self._asked = {generation: other for generation, other in self._asked.items() if other is not turn}
-        self._root(turn, turn.begun, self.clock(), {names.OUTCOME: "ignored"})
 
     def measured(self, metrics: events.TurnMetrics, ledger: Ledger) -> None:
         """The first sample of an answer was heard: the turn's root span, and one for each part of its time."""
@@ -123,9 +134,12 @@ class SessionTrace:
 
     def committed(self, committed: events.TurnCommitted) -> None:
         """The turn is history."""
-        turn = self._asked.pop(committed.generation, None)
+        turn = self._asked.get(committed.generation)
         if turn is None:
             return
+        self._drop(turn)
+        if self._current is turn:
+            self._current = None  # an answer that was only read; what comes next is another turn
         self._turns += 1
         kept = committed.turn
         outcome = "failed" if not kept.assistant else "interrupted" if kept.cut else "answered"
@@ -182,9 +196,7 @@ def before_sent(parts: list[Part]) -> float:
     """Milliseconds from the beginning of a turn's time to when the worker sent the first audio frame."""
     total = 0.0
     for part in parts:
-        if part.name == NETWORK:
+        if part.name in _AFTER_SENT:
             break
         total += part.ms
-        if part.name == _LAST_OF_WORKER:
-            break
     return total

@@ -140,9 +140,9 @@ class Worker:
             metrics.REFUSED_SESSIONS.inc()
             await self._reply(msg, "busy")
             return
+        span = self._taking(msg, request)
         self._claimed += 1
         status = "failed"
-        span = self._taking(msg, request)
         try:
             held = await self._open(request, span.context)
             status = "ok" if held else "unknown"

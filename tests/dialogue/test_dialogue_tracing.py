@@ -116,6 +116,27 @@ MOVES = [
 ]
 
 
+def test_a_withdrawn_answers_turn_is_over_once():
+    traced = Traced()
+    talk = traced.talk
+    talk.type_in(QUESTION)
+    talk.type_in("and tell me more")  # the answer so far never happened; the turn goes on
+    talk.answer(TEXT)
+    talk.client(commands.Interrupt())
+    assert len(traced.outcomes()) == 1
+    traced.trace.close()
+    assert len(traced.outcomes()) == 1
+    assert [span.name for span, _, _ in traced.keeper.ended].count(names.ANSWER_HEARD) == 0
+
+
+def test_a_reset_while_an_answer_sounds_ends_its_turn():
+    traced = Traced()
+    traced.talk.type_in(QUESTION)
+    traced.talk.answer(TEXT)
+    traced.talk.client(commands.Reset())
+    assert traced.outcomes() == ["abandoned"]
+
+
 @given(st.lists(st.sampled_from(MOVES), max_size=12))
 def test_every_trace_has_one_root_whatever_happens(moves):
     traced = Traced()

@@ -304,6 +304,7 @@ async def test_typed_turns_stay_out_of_the_figures_of_spoken_ones(edge: Edge, op
         "first sound",
         "p50 0.10 s · p95 0.10 s",
         "last 1 of 20 typed",
+        "all conversations",
     ]
     for number, (total, spoken) in enumerate([(700.0, True), (150.0, False), (900.0, True)], start=2):
         metrics = events.TurnMetrics(turn=number, generation=number, total_ms=total, spoken=spoken, parts=[])
@@ -313,6 +314,7 @@ async def test_typed_turns_stay_out_of_the_figures_of_spoken_ones(edge: Edge, op
         "first sound",
         "p50 0.70 s · p95 0.90 s",
         "last 2 of 20 spoken",
+        "all conversations",
     ]
 
 
