@@ -50,9 +50,6 @@ class TurnTrace:
     def end(self, span: Span, error: str = "") -> None:
         self._session.tracer.end(span, self._session.clock(), error)
 
-    def now(self) -> float:
-        return self._session.clock()
-
 
 class SessionTrace:
     def __init__(self, tracer: Tracer, clock: Clock, sid: str, parent: TraceContext | None) -> None:
